@@ -1,0 +1,140 @@
+"""What a call to a foreign system can come to, without any HTTP client: errors, their classes, their texts."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MESSAGE_LIMIT = 500
+_STRIP_LIMIT = 20_000
+_TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_LONGEST_RETRY_AFTER = 86_400.0
+_THROTTLE_SECONDS = 60.0  # "without it 60 s, as iPaaS.com's template does"
+
+
+class Kind(StrEnum):
+    """Classes of failure; they decide the answer's status and whether trying again can help."""
+
+    DENIED = "denied"  # 401, 403: keys; 404: store
+    REFUSED = "refused"  # other 4xx: the data
+    THROTTLED = "throttled"  # 429
+    UNAVAILABLE = "unavailable"  # 5xx, no connection, nonsense
+    TIMEOUT = "timeout"  # no answer in time
+
+    @property
+    def status(self) -> int:
+        """The status that this product answers with (contract, "Problems")."""
+        return _ANSWERS[self][0]
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without anybody mending anything."""
+        return _ANSWERS[self][1]
+
+
+_ANSWERS: dict[Kind, tuple[int, bool]] = {
+    Kind.DENIED: (502, False),
+    Kind.REFUSED: (422, False),
+    Kind.THROTTLED: (503, True),
+    Kind.UNAVAILABLE: (502, True),
+    Kind.TIMEOUT: (504, True),
+}
+
+
+@dataclass(slots=True)
+class CallError(Exception):
+    """A call failed. `message` is redacted and cut; `retry_after` is in seconds; `status` None = no answer."""
+
+    operation: str
+    kind: Kind
+    status: int | None
+    message: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """The text that follows the documented sentence."""
+        if self.status is None:
+            return f"No answer: {self.message}."
+        phrase = f"HTTP status {self.status} {reason_phrase(self.status)}".rstrip()
+        return f"{phrase}: {self.message}" if self.message else f"{phrase}."
+
+
+def classify(status: int) -> Kind:
+    """The class of a status that is no success (contract, the table under "Problems")."""
+    if status in {401, 403, 404}:
+        return Kind.DENIED
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Kind.THROTTLED
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Kind.REFUSED
+    return Kind.UNAVAILABLE
+
+
+def reason_phrase(status: int) -> str:
+    """The standard phrase of a status, or nothing."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float:
+    """Seconds to wait, from seconds or an HTTP date (RFC 9110, 10.2.3); 60 when absent or unreadable."""
+    if value is None:
+        return _THROTTLE_SECONDS
+    value = value.strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII):
+        return min(float(value), _LONGEST_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return _THROTTLE_SECONDS
+    seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+def message_of(body: Any, text: str) -> str:
+    """The message of an error body: `message`, then `error`, then `errors`, then its text without HTML."""
+    found = ""
+    if isinstance(body, dict):
+        fields = {str(key).lower(): value for key, value in body.items()}
+        found = next(filter(None, (_flat(fields.get(key)) for key in ("message", "error", "errors"))), "")
+    elif isinstance(body, str):
+        found = _flat(body)
+    if not found:
+        found = " ".join(html.unescape(_TAGS.sub(" ", text[:_STRIP_LIMIT])).split())
+    return found
+
+
+def cut(message: str) -> str:
+    """At most 500 characters."""
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _flat(value: Any) -> str:
+    """The strings in a message, however deep they are packed, as one line."""
+    return "; ".join(" ".join(part.split()) for part in _strings(value, depth=4) if part.strip())
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth:
+        for item in value:
+            yield from _strings(item, depth - 1)
+    elif isinstance(value, dict) and depth:
+        fields = {str(key).lower(): item for key, item in value.items()}
+        if "message" in fields:
+            yield from _strings(fields["message"], depth - 1)
+        else:
+            for name, item in value.items():
+                yield from (f"{name}: {text}" for text in _strings(item, depth - 1))

@@ -1,0 +1,113 @@
+"""Calls to iPaaS.com's Customers API: records and external IDs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from app.calls import CallError, Kind, classify
+from app.http_client import NOT_JSON, JsonClient
+from app.ipaas.models import ID_LIMIT, linked, read_record
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.ipaas.models import CustomerRecord
+    from app.redaction import Redactor
+
+_CODE = re.compile(r"\b(AUTH|AUTZ|VALD|BIZL|NFND|INTL)-\w+")
+_KINDS = {"AUTH": Kind.DENIED, "AUTZ": Kind.DENIED, "INTL": Kind.UNAVAILABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class IpaasAccount:
+    """Where iPaaS.com's Customers API is, and the token that opens it."""
+
+    url: str
+    token: str
+    client_id: str | None = None
+    timeout_seconds: float = 15
+    connections: int = 10
+
+
+class IpaasClient:
+    """Each method makes one call and raises CallError. All are harmless to repeat; `within` is in seconds."""
+
+    def __init__(
+        self, account: IpaasAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        redactor.learn(account.token)
+        headers = {"Authorization": f"Bearer {account.token}"}
+        if account.client_id:
+            headers["X-Client-Id"] = account.client_id
+        self._http = JsonClient(
+            account.url,
+            redactor,
+            headers=headers,
+            timeout_seconds=account.timeout_seconds,
+            connections=account.connections,
+            transport=transport,
+            judge=judge,
+        )
+
+    async def aclose(self) -> None:
+        """Close pooled connections. Idempotent."""
+        await self._http.aclose()
+
+    async def customer(self, customer_id: str, tracking_guid: str, within: float) -> CustomerRecord:
+        """The record as it is now."""
+        answer = await self._http.call(
+            "load",
+            "GET",
+            f"/v2/Customer/{quote(customer_id, safe='')}",
+            params={"trackingGuid": tracking_guid},
+            within=within,
+        )
+        try:
+            return read_record(answer.body)
+        except ValidationError:
+            message = "the answer is not a customer record"
+            raise CallError("load", Kind.UNAVAILABLE, answer.status, message) from None
+
+    async def external_id(self, customer_id: str, system_id: str, within: float) -> str | None:
+        """The customer's id in that system; None = not linked, or the link was deleted."""
+        path = f"/v2/External/LookupExternal/{quote(customer_id, safe='')}/{quote(system_id, safe='')}/customer"
+        try:
+            answer = await self._http.call("look up the external ID", "GET", path, within=within)
+        except CallError as error:
+            if error.status == HTTPStatus.NOT_FOUND and error.kind is Kind.REFUSED:
+                return None
+            raise
+        value = answer.text if answer.body is NOT_JSON else answer.body
+        if value is None:
+            return None
+        if isinstance(value, str | int) and len(str(value)) <= ID_LIMIT:
+            return linked(str(value))
+        message = "the answer is not an external ID"
+        raise CallError("look up the external ID", Kind.UNAVAILABLE, answer.status, message)
+
+    async def write_external_id(
+        self, customer_id: str, system_id: str, external_id: str, tracking_guid: str, within: float
+    ) -> None:
+        """Tell iPaaS.com the Stamped.io id, so that every later change is an update."""
+        body = {
+            "table_name": "customer",
+            "system_id": int(system_id) if system_id.isascii() and system_id.isdigit() else system_id,
+            "external_id": external_id,
+            "internal_id": customer_id,
+            "tracking_guid": tracking_guid,
+        }
+        await self._http.call("write back", "POST", "/v2/External/UpdateExternalId", json=body, within=within)
+
+
+def judge(status: int, text: str) -> Kind:
+    """The class of a failed answer: iPaaS.com's own code says more than the status; only INTL may pass by itself."""
+    code = _CODE.search(text)
+    if code:
+        return _KINDS.get(code[1], Kind.REFUSED)
+    return Kind.REFUSED if status == HTTPStatus.NOT_FOUND else classify(status)

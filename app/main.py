@@ -1,0 +1,162 @@
+"""Puts the product together: settings → clients → engine → routes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi import FastAPI
+
+from app.api.documentation import SECURITY_SCHEMES, Problem
+from app.api.errors import error_routes
+from app.api.health import health_routes
+from app.api.problems import install_problem_handlers
+from app.api.security import Keyring
+from app.api.webhooks import webhook_routes
+from app.clock import Clock
+from app.connection import Connection
+from app.drain import draining_on_sigterm
+from app.engine import Engine
+from app.ipaas.client import IpaasAccount, IpaasClient
+from app.logs import configure_logs
+from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
+from app.redaction import Redactor
+from app.sandbox import create_sandbox
+from app.settings import Settings, SettingsFault, load_settings
+from app.stamped.client import StampedAccount, StampedClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+log = structlog.stdlib.get_logger("app")
+
+EXIT_BAD_SETTINGS = 2
+SANDBOX_PATH = "/sandbox"
+
+
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> FastAPI:
+    """The ASGI application. Raises SettingsFault for a mapping that cannot be used.
+
+    `transport` stands in for the network to Stamped.io and iPaaS.com.
+    """
+    clock = clock or Clock()
+    operator_key = settings.operator_api_key.get_secret_value()
+    redactor = Redactor([*settings.webhook_keys, operator_key])
+    configure_logs(settings.log_level, settings.log_format, redactor)
+    connection = connection_of(settings, redactor, transport)
+    engine = Engine(connection, clock)
+    keyring = Keyring.of(settings.webhook_keys, [operator_key])
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if settings.sandbox_url:
+            log.warning(
+                "SANDBOX: no Stamped.io keys are set, nothing is sent to a real store",
+                url=settings.sandbox_url,
+            )
+        engine.start()
+        log.info("started", stamped=settings.stamped_api_url, ipaas=settings.ipaas_api_url or "not set")
+        with draining_on_sigterm(engine):
+            yield
+        await engine.drain(0)
+        await connection.aclose()
+        log.info("stopped")
+
+    app = FastAPI(
+        title="iPaaS.com to Stamped.io",
+        summary="Customer bridge: webhook in, upsert and subscription out, documented errors back.",
+        version="0.1.0",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    install_problem_handlers(app)
+    app.include_router(webhook_routes(engine, keyring, settings.response_timeout_seconds))
+    app.include_router(health_routes(engine, connection))
+    app.include_router(error_routes())
+    if settings.sandbox_url:
+        app.mount(SANDBOX_PATH, create_sandbox())
+    _complete_openapi(app)
+    return app
+
+
+def connection_of(
+    settings: Settings, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+) -> Connection:
+    """The connection that the settings describe. Raises SettingsFault."""
+    stamped = StampedAccount(
+        url=settings.stamped_api_url,
+        public_key=settings.stamped_api_public_key.get_secret_value(),
+        private_key=settings.stamped_api_private_key.get_secret_value(),
+        store_hash=settings.stamped_api_store_hash,
+        timeout_seconds=settings.stamped_timeout_seconds,
+        connections=settings.stamped_concurrent_connections,
+        subscribe_email_in=settings.stamped_subscribe_email_in,
+    )
+    mapping = mapping_of(settings)
+    ipaas = None
+    if settings.ipaas_api_url and settings.ipaas_api_token:
+        ipaas = IpaasAccount(
+            settings.ipaas_api_url, settings.ipaas_api_token.get_secret_value(), settings.ipaas_client_id
+        )
+    return Connection(
+        stamped=StampedClient(stamped, redactor, transport),
+        ipaas=IpaasClient(ipaas, redactor, transport) if ipaas else None,
+        mapping=mapping,
+        redactor=redactor,
+    )
+
+
+def mapping_of(settings: Settings) -> Mapping:
+    """The built-in mapping, or that of MAPPING_FILE. Raises SettingsFault with line and column."""
+    text, source = BUILT_IN, "built-in mapping"
+    if settings.mapping_file is not None:
+        source = f"MAPPING_FILE {settings.mapping_file}"
+        try:
+            text = settings.mapping_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SettingsFault([f"{source} cannot be read: {reason}; set the path of a mapping file."]) from None
+    try:
+        return load_mapping(text, subscription_field=settings.subscription_field, source=source)
+    except MappingFault as fault:
+        raise SettingsFault([str(fault)]) from None
+
+
+def app_or_exit(**overrides: Any) -> FastAPI:
+    """The application, or one line per fault on standard error and exit code 2."""
+    try:
+        return create_app(load_settings(**overrides))
+    except SettingsFault as fault:
+        for line in fault.lines:
+            print(line, file=sys.stderr)  # noqa: T201 - before there are logs, and for people
+        sys.exit(EXIT_BAD_SETTINGS)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Adds the shapes and keys that FastAPI cannot see, since bodies are read by hand."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = generate()
+        components = schema.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= problem.pop("$defs", {})
+        schemas["Problem"] = problem
+        components["securitySchemes"] = SECURITY_SCHEMES
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`uvicorn app.main:app` builds the application when it asks for it; importing this module does not."""
+    if name == "app":
+        return app_or_exit()
+    raise AttributeError(name)

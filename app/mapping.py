@@ -1,0 +1,196 @@
+"""iPaaS.com's record → Stamped.io's customer and the desired subscription, by JMESPath expressions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jmespath
+from jmespath import exceptions as jmespath_errors
+from jmespath import functions
+from jmespath.visitor import Options
+
+if TYPE_CHECKING:
+    from collections import abc
+
+    from jmespath.parser import ParsedResult
+
+    from app.ipaas.models import CustomerRecord
+
+BUILT_IN = """\
+[customer]
+email = "email_address"
+firstName = "first_name"
+lastName = "last_name"
+externalId = "customer_number"
+"""
+
+_YES = frozenset({"true", "1", "yes", "y", "subscribed", "on"})
+_NO = frozenset({"false", "0", "no", "n", "unsubscribed", "off"})
+_CONSENT_WORDS = "true/false, 1/0, yes/no, y/n, subscribed/unsubscribed, on/off"
+_SHOWN_VALUE = 50
+_EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s.,;<>()\"]+")
+_EMAIL_LIMIT = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets
+
+
+class MappingFault(Exception):
+    """The mapping file cannot be used; the text names line and column."""
+
+
+class ValueFault(Exception):
+    """A record does not yield what the mapping needs; the text names field and reason, not the person."""
+
+
+class UnreadableConsent(Exception):
+    """The consent value is no yes and no no; it never subscribes anyone. The text names the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class StampedFields:
+    """The body of an upsert, and the e-mail that identifies the customer at Stamped.io."""
+
+    email: str
+    body: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The person's names, to be kept out of error texts."""
+        found = (self.body.get(key) for key in ("firstName", "lastName", "name"))
+        return [name for name in found if isinstance(name, str)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    target: str
+    parsed: ParsedResult
+
+    def value(self, record: CustomerRecord, view: dict[str, Any]) -> Any:
+        try:
+            found = self.parsed.search(view, Options(custom_functions=_RecordFunctions(record)))
+        except jmespath_errors.JMESPathError as error:
+            message = f"The mapping of {self.target} does not fit this record ({type(error).__name__})."
+            raise ValueFault(message) from None
+        return found.strip() if isinstance(found, str) else found
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A compiled mapping. Pure: the same record gives the same result."""
+
+    customer: tuple[_Expression, ...]
+    subscribed: _Expression | None = field(default=None)
+
+    def fields(self, record: CustomerRecord) -> StampedFields:
+        """Stamped.io's fields; null and empty results are left out. Raises ValueFault, also without an e-mail."""
+        view = record.view()
+        body = {each.target: each.value(record, view) for each in self.customer}
+        body = {name: value for name, value in body.items() if value is not None and value not in ("", [], {})}
+        email = body.get("email")
+        if email is None:
+            message = "The record has no e-mail address."
+            raise ValueFault(message)
+        if not isinstance(email, str) or len(email) > _EMAIL_LIMIT or not _EMAIL.fullmatch(email):
+            message = "The record's e-mail address is not valid."
+            raise ValueFault(message)
+        return StampedFields(email, body)
+
+    def wants_subscription(self, record: CustomerRecord) -> bool | None:
+        """The consent; None when the record has none. Raises UnreadableConsent and ValueFault."""
+        if self.subscribed is None:
+            return None
+        return read_consent(self.subscribed.value(record, record.view()))
+
+
+def read_consent(value: Any) -> bool | None:
+    """True, False, or None for no consent value. Raises UnreadableConsent, naming the value."""
+    if value is None or value in ("", [], {}):
+        return None
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    shown = str(value)
+    shown = shown if len(shown) <= _SHOWN_VALUE else shown[: _SHOWN_VALUE - 1] + "…"
+    message = f"The consent value '{shown}' is none of {_CONSENT_WORDS}."
+    raise UnreadableConsent(message)
+
+
+def load_mapping(
+    text: str = BUILT_IN, *, subscription_field: str | None = None, source: str = "mapping"
+) -> Mapping:
+    """Compile a mapping file's text. `subscription_field` is short for `custom_field('…')`.
+
+    Raises MappingFault with the line and column of the first fault.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{source}: {error}"
+        raise MappingFault(message) from None
+    for name, table in tables.items():
+        if name not in {"customer", "subscription"} or not isinstance(table, dict):
+            raise _fault(source, text, name, f"[{name}] is not known; use [customer] and [subscription]")
+    customer: dict[str, Any] = tables.get("customer", {})
+    subscription: dict[str, Any] = tables.get("subscription", {})
+    for name in subscription:
+        if name != "subscribed":
+            raise _fault(source, text, name, f"{name} is not known; [subscription] has only `subscribed`")
+    if "email" not in customer:
+        raise _fault(
+            source, text, "[customer]", "[customer] must map `email`, which Stamped.io knows customers by"
+        )
+    if subscription_field and "subscribed" in subscription:
+        reason = "`subscribed` is mapped here and by SUBSCRIPTION_FIELD; keep one of them"
+        raise _fault(source, text, "subscribed", reason)
+    if subscription_field:
+        quoted = subscription_field.replace("\\", "\\\\").replace("'", "\\'")
+        subscription = {"subscribed": f"custom_field('{quoted}')"}
+    return Mapping(
+        customer=tuple(_compile(source, text, name, value) for name, value in customer.items()),
+        subscribed=_compile(source, text, "subscribed", subscription["subscribed"]) if subscription else None,
+    )
+
+
+def _compile(source: str, text: str, target: str, expression: Any) -> _Expression:
+    if not isinstance(expression, str) or not expression.strip():
+        raise _fault(source, text, target, f"{target} must be a JMESPath expression in quotes")
+    try:
+        parsed = jmespath.compile(expression)
+    except jmespath_errors.JMESPathError as error:
+        offset = getattr(error, "lex_position", 0) or 0
+        reason = f"{target} is not a JMESPath expression ({type(error).__name__})"
+        raise _fault(source, text, expression, reason, offset) from None
+    for name in _called(parsed.parsed):
+        if name not in _RecordFunctions.FUNCTION_TABLE:
+            raise _fault(source, text, expression, f"{target} calls {name}(), which does not exist")
+    return _Expression(target, parsed)
+
+
+def _called(node: abc.Mapping[str, Any]) -> list[str]:
+    """The functions that an expression calls."""
+    own = [node["value"]] if node.get("type") == "function_expression" else []
+    children = [child for child in node.get("children", ()) if isinstance(child, dict)]
+    return own + [name for child in children for name in _called(child)]
+
+
+def _fault(source: str, text: str, needle: str, reason: str, offset: int = 0) -> MappingFault:
+    """Points at `needle` in the file, as a whole word where it is one."""
+    found = re.search(rf"(?<![\w]){re.escape(needle)}", text)
+    position = min((found.start() if found else 0) + offset, len(text))
+    line = text.count("\n", 0, position) + 1
+    column = position - (text.rfind("\n", 0, position) + 1) + 1
+    return MappingFault(f"{source}: {reason} (at line {line}, column {column})")
+
+
+class _RecordFunctions(functions.Functions):
+    """JMESPath's functions, and `custom_field('Name')` of the record at hand."""
+
+    def __init__(self, record: CustomerRecord) -> None:
+        self._record = record
+
+    @functions.signature({"types": ["string"]})
+    def _func_custom_field(self, name: str) -> Any:
+        return self._record.custom_field(name)

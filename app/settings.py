@@ -1,0 +1,175 @@
+"""Everything configurable, from the environment or `.env`, checked at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
+_SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
+_OTHER_NAMES = {
+    "STAMPED_API_PUBLIC_KEY": "STAMPED_API_USER",
+    "STAMPED_API_PRIVATE_KEY": "STAMPED_API_PASSWORD",
+}
+
+
+class SettingsFault(Exception):
+    """The service cannot start; `lines` has one readable line per fault, without any value."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def _checked_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+        reason = "must be an address such as https://stamped.io, without user name and query"
+        raise PydanticCustomError("url", reason)
+    return value.rstrip("/")
+
+
+def _checked_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text or text.lower().startswith(_PLACEHOLDERS):
+        raise PydanticCustomError("placeholder", "must be a real key, not a placeholder")
+    if not text.isprintable() or not text.isascii():
+        raise PydanticCustomError("characters", "may only have printable ASCII characters")
+    return SecretStr(text)
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Url = Annotated[str, AfterValidator(_checked_url)]
+Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
+Seconds = Annotated[float, Field(gt=0, le=120)]
+
+
+class Settings(BaseSettings):
+    """Names are those of the environment in lower case; a description says what to set."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    stamped_api_url: Url = Field("https://stamped.io", description="the address of Stamped.io's API")
+    stamped_api_public_key: Secret = Field(
+        validation_alias=AliasChoices("STAMPED_API_PUBLIC_KEY", "STAMPED_API_USER"),
+        description="the public key of the Stamped.io store (also accepted as STAMPED_API_USER)",
+    )
+    stamped_api_private_key: Secret = Field(
+        validation_alias=AliasChoices("STAMPED_API_PRIVATE_KEY", "STAMPED_API_PASSWORD"),
+        description="the private key of the Stamped.io store (also accepted as STAMPED_API_PASSWORD)",
+    )
+    stamped_api_store_hash: Annotated[str, Field(min_length=1, pattern=r"^[^\s/?#]+$")] = Field(
+        description="the store hash of the Stamped.io store, such as 270392"
+    )
+    stamped_concurrent_connections: Annotated[int, Field(ge=1, le=1000)] = Field(
+        10, description="how many calls may run at once, 1 to 1000"
+    )
+    stamped_timeout_seconds: Seconds = Field(15, description="the seconds one call may take, up to 120")
+    stamped_subscribe_email_in: Literal["body", "query"] = Field(
+        "body", description="body or query: where subscribe and unsubscribe carry the e-mail"
+    )
+
+    ipaas_webhook_api_key: Secret = Field(
+        description="the key that iPaaS.com sends to /webhooks; several, separated by commas, during rotation"
+    )
+    operator_api_key: Secret = Field(description="the key of everything an operator uses")
+    ipaas_api_url: Url | None = Field(
+        None, description="the address of iPaaS.com's Customers API, such as https://api.ipaas.com/customers"
+    )
+    ipaas_api_token: Secret | None = Field(None, description="the token for IPAAS_API_URL")
+    ipaas_client_id: str | None = Field(None, description="sent to iPaaS.com as X-Client-Id")
+
+    subscription_field: str | None = Field(None, description="the name of the custom field that holds consent")
+    mapping_file: Path | None = Field(None, description="the path of a mapping file (TOML)")
+
+    response_timeout_seconds: Seconds = Field(25, description="the seconds a caller is kept waiting, up to 120")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: Literal["json", "console"] = Field("json", description="json, or console for people")
+
+    sandbox_url: str | None = Field(None, exclude=True, validation_alias="ipaas-stamped sandbox url")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_for_sandbox(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Without any Stamped.io key, and only where the starter offers a sandbox, use that."""
+        url = data.get("sandbox_url")
+        given = {name.upper() for name, value in data.items() if value}
+        if url is None or given & {*_SANDBOX_FILLS, *_OTHER_NAMES.values()}:
+            return {name: value for name, value in data.items() if name != "sandbox_url"}
+        return {
+            "STAMPED_API_PUBLIC_KEY": "pubkey-sandbox",
+            "STAMPED_API_PRIVATE_KEY": "key-sandbox",
+            "stamped_api_store_hash": "270392",
+            "ipaas_webhook_api_key": "sandbox-webhook-key",
+            "operator_api_key": "sandbox-operator-key",
+            **data,
+            "stamped_api_url": url,
+        }
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.ipaas_api_url and not self.ipaas_api_token:
+            raise PydanticCustomError("together", "IPAAS_API_TOKEN is missing: IPAAS_API_URL needs it")
+        if self.sandbox_url and self.ipaas_api_url:
+            reason = (
+                "STAMPED_API_PUBLIC_KEY is missing: with IPAAS_API_URL set, the sandbox would link real customers"
+            )
+            raise PydanticCustomError("together", reason)
+        webhook_keys, operator_key = self.webhook_keys, self.operator_api_key.get_secret_value()
+        if operator_key in webhook_keys:
+            raise PydanticCustomError("together", "OPERATOR_API_KEY must differ from IPAAS_WEBHOOK_API_KEY")
+        return self
+
+    @property
+    def webhook_keys(self) -> list[str]:
+        """Each key that opens the webhook."""
+        parts = self.ipaas_webhook_api_key.get_secret_value().split(",")
+        return [part.strip() for part in parts if part.strip()]
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """From the environment and `.env`. Raises SettingsFault."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsFault(
+            [_line(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        ) from None
+
+
+def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if not location:
+        return message
+    name = str(location[0]).upper()
+    fields = {field.upper(): info for field, info in Settings.model_fields.items()}
+    original = {other: first for first, other in _OTHER_NAMES.items()}
+    info = fields.get(original.get(name, name))
+    what = (info.description if info else None) or "a value"
+    if kind == "missing":
+        return f"{name} is missing: set {what}."
+    reason = message[:1].lower() + message[1:]
+    return f"{name} is not usable: {reason}; set {what}."

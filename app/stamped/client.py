@@ -1,0 +1,108 @@
+"""The six calls of iPaaS.com's article "Stamped.io API Endpoints", and nothing else of Stamped.io."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from app.calls import CallError, Kind
+from app.http_client import NOT_JSON, JsonClient
+from app.redaction import basic_credentials
+from app.stamped.models import StampedCustomer, customer_in, customers_in
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.redaction import Redactor
+
+EmailPlace = Literal["body", "query"]
+StampedFields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StampedAccount:
+    """One store: where it is, its keys, and how it may be called."""
+
+    url: str
+    public_key: str
+    private_key: str
+    store_hash: str
+    timeout_seconds: float = 15
+    connections: int = 10
+    subscribe_email_in: EmailPlace = "body"
+
+
+class StampedClient:
+    """Each method makes one call and raises CallError. All are harmless to repeat; `within` is in seconds."""
+
+    def __init__(
+        self, account: StampedAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        keys = (account.public_key, account.private_key)
+        redactor.learn(*keys, basic_credentials(*keys))
+        self._email_in = account.subscribe_email_in
+        self._http = JsonClient(
+            f"{account.url.rstrip('/')}/api/v2/{quote(account.store_hash, safe='')}",
+            redactor,
+            auth=keys,
+            timeout_seconds=account.timeout_seconds,
+            connections=account.connections,
+            transport=transport,
+        )
+
+    async def aclose(self) -> None:
+        """Close pooled connections. Idempotent."""
+        await self._http.aclose()
+
+    @property
+    def last_failure(self) -> CallError | None:
+        """Why the last call failed; None when it did not, or only refused the data."""
+        return self._http.last_failure
+
+    async def add(self, fields: StampedFields, within: float) -> StampedCustomer | None:
+        """Create the customer, or update the one with this e-mail. None: saved, but the answer names no id."""
+        answer = await self._http.call("create", "POST", "/dashboard/customers/add", json=fields, within=within)
+        return customer_in(answer.body)
+
+    async def update(self, customer_id: str, fields: StampedFields, within: float) -> StampedCustomer:
+        """Update the customer with this id. Raises CallError with status 404 when the id is gone.
+
+        An answer without an id is taken at its word, unless it is a web page: no API answers an update so.
+        """
+        path = f"/dashboard/customers/{quote(customer_id, safe='')}"
+        answer = await self._http.call("update", "POST", path, json=fields, within=within)
+        if answer.body is NOT_JSON and answer.text.lstrip().startswith("<"):
+            message = "the answer is a web page, not a customer"
+            raise CallError("update", Kind.UNAVAILABLE, answer.status, message)
+        found = customer_in(answer.body)
+        if found is None:
+            return StampedCustomer(customer_id, email=None, is_subscribed=None)
+        return StampedCustomer(customer_id, found.email, found.is_subscribed)
+
+    async def get(self, customer_id: str, within: float) -> StampedCustomer | None:
+        """One customer; None when the answer is none."""
+        path = f"/dashboard/customers/{quote(customer_id, safe='')}"
+        answer = await self._http.call("read", "GET", path, within=within)
+        return customer_in(answer.body)
+
+    async def find(self, email: str, within: float) -> StampedCustomer | None:
+        """The customer with exactly this e-mail, ignoring case."""
+        answer = await self._http.call(
+            "find", "GET", "/dashboard/customers", params={"search": email}, within=within
+        )
+        wanted = email.casefold()
+        return next((each for each in customers_in(answer.body) if (each.email or "").casefold() == wanted), None)
+
+    async def set_subscription(self, email: str, *, subscribed: bool, within: float) -> None:
+        """Subscribe or unsubscribe this e-mail from survey and review e-mails."""
+        operation = "subscribe" if subscribed else "unsubscribe"
+        who = {"email": email}
+        await self._http.call(
+            operation,
+            "POST",
+            f"/survey/{operation}",
+            json=who if self._email_in == "body" else None,
+            params=who if self._email_in == "query" else None,
+            within=within,
+        )

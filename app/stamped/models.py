@@ -1,0 +1,67 @@
+"""Stamped.io's answers, read tolerantly (the V2 API is documented by its paths only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ENVELOPES = ("customer", "data", "result", "results")
+_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StampedCustomer:
+    """What the flow needs of a customer. `is_subscribed` None = unknown, which is not False."""
+
+    id: str
+    email: str | None
+    is_subscribed: bool | None
+
+
+def customer_in(body: Any) -> StampedCustomer | None:
+    """The customer of an answer: flat, in an envelope, or the first of a list. None = there is none."""
+    return next(customers_in(body), None)
+
+
+def customers_in(body: Any, depth: int = _DEPTH) -> Iterator[StampedCustomer]:
+    """Every customer of an answer, in order."""
+    if isinstance(body, list):
+        for item in body:
+            yield from customers_in(item, depth)
+    elif isinstance(body, dict):
+        found = _customer(body)
+        if found is not None:
+            yield found
+        elif depth:
+            for name in _ENVELOPES:
+                if isinstance(body.get(name), dict | list):
+                    yield from customers_in(body[name], depth - 1)
+
+
+def _customer(body: dict[str, Any]) -> StampedCustomer | None:
+    customer_id = _id(body.get("id"))
+    if customer_id is None:
+        return None
+    email = body.get("email")
+    return StampedCustomer(customer_id, email if isinstance(email, str) else None, _flag(body.get("isSubscribed")))
+
+
+def _id(value: Any) -> str | None:
+    """A number or a numeric string; kept as a string."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str):
+        return value.strip() or None
+    return None
+
+
+def _flag(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower() if isinstance(value, str | int) else ""
+    return {"true": True, "1": True, "false": False, "0": False}.get(text)

@@ -1,0 +1,56 @@
+"""Repeats of a single call within the time that its caller is kept waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from app.calls import CallError, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from app.clock import Clock
+
+MAX_TRIES = 3
+_FIRST_PAUSE = 0.5
+_SHORTEST_CALL = 0.25
+
+T = TypeVar("T")
+
+
+class Tries:
+    """Runs calls until `deadline` (in `clock.monotonic` seconds): retryable failures up to three times each."""
+
+    def __init__(self, deadline: float, clock: Clock) -> None:
+        self._deadline = deadline
+        self._clock = clock
+
+    async def __call__(self, call: Callable[[float], Awaitable[T]]) -> T:
+        """`call` gets the seconds left. Raises the last CallError."""
+        number = 0
+        while True:
+            number += 1
+            began = self._clock.monotonic()
+            try:
+                return await call(max(self._deadline - began, _SHORTEST_CALL))
+            except CallError as error:
+                now = self._clock.monotonic()
+                least = now - began if error.kind is Kind.TIMEOUT else _SHORTEST_CALL
+                pause = pause_after(error, number, self._clock.random())
+                if pause is None or pause + least > self._deadline - now:
+                    raise
+            await self._clock.sleep(pause)
+
+    async def once(self, call: Callable[[float], Awaitable[T]]) -> T:
+        """A single try, cut at the same deadline."""
+        return await call(max(self._deadline - self._clock.monotonic(), _SHORTEST_CALL))
+
+
+def pause_after(error: CallError, number: int, chance: float) -> float | None:
+    """Seconds before the next try after try `number`; None = no more. Jitter goes on top of `Retry-After`."""
+    if not error.kind.retryable or number >= MAX_TRIES:
+        return None
+    backoff: float = _FIRST_PAUSE * 2.0 ** (number - 1)
+    if error.retry_after is not None:
+        return error.retry_after + backoff * chance
+    return backoff * (0.5 + 0.5 * chance)
