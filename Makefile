@@ -1,21 +1,24 @@
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
-PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+
+# The first of these that is new enough; another one by `make setup PYTHON=/path/to/python`.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell command -v $(name) >/dev/null && $(name) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(name))))
+
+# uv installs into .venv and nowhere else, with the Python that is there.
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON := $(BIN)/python
+export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup demo run check test
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 setup: $(STAMP) ## .venv with everything, from the lock file
-
-$(STAMP): pyproject.toml uv.lock
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@PATH="$(CURDIR)/$(BIN):$$PATH" uv sync --frozen --inexact --quiet
-	@touch $@
+	@echo "Ready. Next: make demo"
 
 demo: $(STAMP) ## The main job, end to end, in the terminal
 	@$(BIN)/python -m demo
@@ -23,11 +26,32 @@ demo: $(STAMP) ## The main job, end to end, in the terminal
 run: $(STAMP) ## Serve on :8080 with .env; without Stamped.io keys against the sandbox
 	@$(BIN)/ipaas-stamped serve --host 0.0.0.0 --port 8080
 
-check: $(STAMP) ## Lint, types, arrows between rooms
+check: $(STAMP) ## Format, lint, types, arrows between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy app demo tests
 	$(BIN)/lint-imports
 
-test: check ## Every check of the project
+test: check ## Every check of the project, tests included
 	$(BIN)/pytest
+
+$(STAMP): pyproject.toml uv.lock
+	@if ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+		python='$(PYTHON)'; \
+		if [ -z "$$python" ] || ! "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+			found=$$("$${python:-python3}" --version 2>/dev/null || echo none); \
+			echo "Python 3.11 or newer is needed, found: $$found. Install it, or name it: make setup PYTHON=/path/to/python" >&2; \
+			exit 1; \
+		fi; \
+		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+			echo "$$python has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+			exit 1; \
+		fi; \
+		"$$python" -m venv --clear .venv || exit 1; \
+	fi
+	@if ! command -v uv >/dev/null && ! [ -x $(BIN)/uv ]; then \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null || exit 1; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
+	fi
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" uv sync --frozen --inexact --quiet
+	@touch $@

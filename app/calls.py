@@ -96,7 +96,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float:
         return min(float(value), _LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year or a zone of many digits
         return _THROTTLE_SECONDS
     seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)

@@ -69,7 +69,7 @@ class JsonClient:
         """Close pooled connections. Idempotent."""
         await self._client.aclose()
 
-    async def call(  # noqa: PLR0913 - the parts of a request
+    async def call(
         self,
         operation: str,
         method: str,
@@ -77,14 +77,13 @@ class JsonClient:
         *,
         json: Any = None,
         params: Mapping[str, str] | None = None,
-        within: float | None = None,
     ) -> Answer:
-        """One call, within the time-out or `within` seconds, whichever is shorter.
+        """One call within the time-out.
 
         Raises CallError for no answer, no success, and a success whose body reports a failure.
         """
         try:
-            answer = await self._bounded(operation, method, path, json, params, within)
+            answer = await self._bounded(operation, method, path, json, params)
             self._raise_for_failure(operation, answer)
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
@@ -92,21 +91,19 @@ class JsonClient:
         self.last_failure = None
         return answer
 
-    async def _bounded(  # noqa: PLR0913 - the parts of a request
+    async def _bounded(
         self,
         operation: str,
         method: str,
         path: str,
         json: Any,
         params: Mapping[str, str] | None,
-        within: float | None,
     ) -> Answer:
-        seconds = self._timeout if within is None else min(self._timeout, within)
         try:
-            async with asyncio.timeout(seconds), self._slots:
+            async with self._slots, asyncio.timeout(self._timeout):  # waiting for a slot is not Stamped.io's time
                 return await self._exchange(operation, method, path, json, params)
-        except TimeoutError:
-            message = f"timed out after {seconds:.3g} s"
+        except (TimeoutError, httpx.TimeoutException):
+            message = f"timed out after {self._timeout:g} s"
             raise CallError(operation, Kind.TIMEOUT, None, message) from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
             message = f"no connection ({_cause(error)})"

@@ -13,13 +13,17 @@ from app.api.documentation import SECURITY_SCHEMES, Problem
 from app.api.errors import error_routes
 from app.api.health import health_routes
 from app.api.problems import install_problem_handlers
+from app.api.rejections import rejection_routes, rejections_to
 from app.api.security import Keyring
+from app.api.syncs import sync_routes
+from app.api.transfers import single_transfer_routes, transfer_routes
 from app.api.webhooks import webhook_routes
 from app.clock import Clock
 from app.connection import Connection
 from app.drain import draining_on_sigterm
-from app.engine import Engine
+from app.engine import Engine, Operations
 from app.ipaas.client import IpaasAccount, IpaasClient
+from app.ledger.database import Database, DatabaseFault, read_url
 from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
 from app.redaction import Redactor
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("app")
 
 EXIT_BAD_SETTINGS = 2
+CONNECTION = "default"
 SANDBOX_PATH = "/sandbox"
 
 
@@ -50,7 +55,16 @@ def create_app(
     redactor = Redactor([*settings.webhook_keys, operator_key])
     configure_logs(settings.log_level, settings.log_format, redactor)
     connection = connection_of(settings, redactor, transport)
-    engine = Engine(connection, clock)
+    database = database_of(settings, redactor)
+    engine = Engine(
+        connection,
+        database,
+        clock,
+        wait_seconds=settings.response_timeout_seconds,
+        background=max(1, settings.stamped_concurrent_connections // 2),
+        retention_days=settings.retention_days,
+    )
+    operations = Operations(engine, database, clock, CONNECTION, fetch=connection.ipaas is not None)
     keyring = Keyring.of(settings.webhook_keys, [operator_key])
 
     @asynccontextmanager
@@ -66,6 +80,7 @@ def create_app(
             yield
         await engine.drain(0)
         await connection.aclose()
+        await database.aclose()
         log.info("stopped")
 
     app = FastAPI(
@@ -75,9 +90,13 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
     )
-    install_problem_handlers(app)
-    app.include_router(webhook_routes(engine, keyring, settings.response_timeout_seconds))
-    app.include_router(health_routes(engine, connection))
+    install_problem_handlers(app, rejections_to(engine.upkeep))
+    app.include_router(webhook_routes(engine, keyring, CONNECTION))
+    app.include_router(sync_routes(operations, database, keyring))
+    app.include_router(transfer_routes(operations, database, keyring))
+    app.include_router(single_transfer_routes(operations, database, keyring))
+    app.include_router(rejection_routes(database, engine.upkeep, keyring))
+    app.include_router(health_routes(engine, connection, database, clock))
     app.include_router(error_routes())
     if settings.sandbox_url:
         app.mount(SANDBOX_PATH, create_sandbox())
@@ -110,6 +129,17 @@ def connection_of(
         mapping=mapping,
         redactor=redactor,
     )
+
+
+def database_of(settings: Settings, redactor: Redactor) -> Database:
+    """The database of DATABASE_URL. Raises SettingsFault."""
+    try:
+        url = read_url(settings.database_url)
+        redactor.learn(str(url.password or ""))
+        return Database(url)
+    except DatabaseFault as fault:
+        reason = f"DATABASE_URL is not usable: {fault}; set {Settings.model_fields['database_url'].description}."
+        raise SettingsFault([reason]) from None
 
 
 def mapping_of(settings: Settings) -> Mapping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -146,8 +147,8 @@ def load_mapping(
         reason = "`subscribed` is mapped here and by SUBSCRIPTION_FIELD; keep one of them"
         raise _fault(source, text, "subscribed", reason)
     if subscription_field:
-        quoted = subscription_field.replace("\\", "\\\\").replace("'", "\\'")
-        subscription = {"subscribed": f"custom_field('{quoted}')"}
+        quoted = json.dumps(subscription_field).replace("`", "\\u0060")
+        subscription = {"subscribed": f"custom_field(`{quoted}`)"}
     return Mapping(
         customer=tuple(_compile(source, text, name, value) for name, value in customer.items()),
         subscribed=_compile(source, text, "subscribed", subscription["subscribed"]) if subscription else None,
@@ -163,17 +164,21 @@ def _compile(source: str, text: str, target: str, expression: Any) -> _Expressio
         offset = getattr(error, "lex_position", 0) or 0
         reason = f"{target} is not a JMESPath expression ({type(error).__name__})"
         raise _fault(source, text, expression, reason, offset) from None
-    for name in _called(parsed.parsed):
+    for name, arguments in _called(parsed.parsed):
         if name not in _RecordFunctions.FUNCTION_TABLE:
             raise _fault(source, text, expression, f"{target} calls {name}(), which does not exist")
+        signature = _RecordFunctions.FUNCTION_TABLE[name]["signature"]
+        variadic = bool(signature) and signature[-1].get("variadic", False)
+        if arguments < len(signature) or (arguments > len(signature) and not variadic):
+            raise _fault(source, text, expression, f"{target} calls {name}() with {arguments} arguments")
     return _Expression(target, parsed)
 
 
-def _called(node: abc.Mapping[str, Any]) -> list[str]:
-    """The functions that an expression calls."""
-    own = [node["value"]] if node.get("type") == "function_expression" else []
+def _called(node: abc.Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The functions that an expression calls, and the number of arguments of each."""
     children = [child for child in node.get("children", ()) if isinstance(child, dict)]
-    return own + [name for child in children for name in _called(child)]
+    own = [(node["value"], len(children))] if node.get("type") == "function_expression" else []
+    return own + [call for child in children for call in _called(child)]
 
 
 def _fault(source: str, text: str, needle: str, reason: str, offset: int = 0) -> MappingFault:

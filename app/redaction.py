@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_EMAIL = re.compile(r"([^\s@<>\"'(),:;=&?/%]+)(?:@|%40)([\w-]+(?:\.[\w-]+)*)", re.IGNORECASE)
+_APART = r"\s@<>\"(),;"  # what no address has outside of quotes; all else may be part of one (RFC 5322)
+# The lookbehind lets a match begin at the begin of a run only, which keeps a long text without an `@` linear.
+_EMAIL = re.compile(rf"(?<![^{_APART}])([^{_APART}]+)(?:@|%40)(?=[^{_APART}])")
 _CREDENTIAL = re.compile(r"\b(Basic|Bearer)\s+[\w.~+/=-]{6,}|\b(?:pub)?key-[\w-]{6,}", re.IGNORECASE)
 _HIDDEN = "***"
 
@@ -37,7 +39,7 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         text = _CREDENTIAL.sub(lambda match: f"{match[1]} {_HIDDEN}" if match[1] else _HIDDEN, text)
-        text = _EMAIL.sub(lambda match: mask_email(f"{match[1]}@{match[2]}"), text)
+        text = _EMAIL.sub(lambda match: mask_email(match[0].replace("%40", "@")), text)
         for name in names:
             if len(name) > 1:
                 text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text, flags=re.IGNORECASE)

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
 _SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
 _OTHER_NAMES = {
@@ -35,8 +36,12 @@ class SettingsFault(Exception):
 
 
 def _checked_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+    try:
+        parts = urlsplit(value)
+        sound = parts.port is None or parts.port > 0
+    except ValueError:  # its text would show the value
+        sound = False
+    if not sound or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
         reason = "must be an address such as https://stamped.io, without user name and query"
         raise PydanticCustomError("url", reason)
     return value.rstrip("/")
@@ -51,12 +56,24 @@ def _checked_secret(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _checked_secrets(value: SecretStr) -> SecretStr:
+    parts = [part for part in value.get_secret_value().split(",") if part.strip()]
+    return SecretStr(",".join(_checked_secret(SecretStr(part)).get_secret_value() for part in parts or [""]))
+
+
+def _checked_database_url(value: str) -> str:
+    if not value.startswith(_DATABASES):
+        raise PydanticCustomError("database", "must be a SQLite file or a PostgreSQL database")
+    return value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
 Url = Annotated[str, AfterValidator(_checked_url)]
 Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
+Secrets = Annotated[SecretStr, AfterValidator(_checked_secrets)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 
 
@@ -91,7 +108,7 @@ class Settings(BaseSettings):
         "body", description="body or query: where subscribe and unsubscribe carry the e-mail"
     )
 
-    ipaas_webhook_api_key: Secret = Field(
+    ipaas_webhook_api_key: Secrets = Field(
         description="the key that iPaaS.com sends to /webhooks; several, separated by commas, during rotation"
     )
     operator_api_key: Secret = Field(description="the key of everything an operator uses")
@@ -104,6 +121,12 @@ class Settings(BaseSettings):
     subscription_field: str | None = Field(None, description="the name of the custom field that holds consent")
     mapping_file: Path | None = Field(None, description="the path of a mapping file (TOML)")
 
+    database_url: Annotated[str, AfterValidator(_checked_database_url)] = Field(
+        "sqlite:///data/ipaas-stamped.db", description="sqlite:///path/to/file.db or postgresql://host/database"
+    )
+    retention_days: Annotated[float, Field(gt=0, le=3650)] = Field(
+        30, description="the days after which records of finished transfers are deleted"
+    )
     response_timeout_seconds: Seconds = Field(25, description="the seconds a caller is kept waiting, up to 120")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from app.calls import CallError, Kind
 from app.catalog import CATALOG, Slug
@@ -36,6 +36,26 @@ class Change:
     tracking_guid: str
     destination: str | None = None
     record: CustomerRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A customer's id at Stamped.io; `written_back`: iPaaS.com knows it, too."""
+
+    external_id: str
+    written_back: bool
+
+
+class Links(Protocol):
+    """Remembers the link of the customer that is being transferred."""
+
+    async def known(self) -> Link | None:
+        """The link of an earlier transfer."""
+        ...
+
+    async def remember(self, external_id: str) -> None:
+        """Keep a new link, whatever becomes of the rest of the transfer. Idempotent."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +94,7 @@ class Progress:
     action: Action | None = None
     external_id: str | None = None
     subscription: Subscription | None = None
+    written_back: bool = False
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -87,31 +108,42 @@ class Progress:
             self.seconds[name] = round(clock.monotonic() - began, 4)
 
 
-async def run_transfer(
-    change: Change, connection: Connection, tries: Tries, clock: Clock, progress: Progress
+async def run_transfer(  # noqa: PLR0913 - what the flow runs on
+    change: Change,
+    record: CustomerRecord,
+    connection: Connection,
+    links: Links,
+    tries: Tries,
+    clock: Clock,
+    progress: Progress,
 ) -> None:
     """Bring one customer to Stamped.io and note in `progress` what was done. Raises TransferFailed."""
-    with progress.step("load", clock):
-        record = change.record or await _load(change, connection, tries)
     fields = _map(record, connection)
     with progress.step("link", clock):
-        link = await _known_link(change, record, connection, tries)
+        link = await _known_link(change, record, fields, connection, links, tries)
     with progress.step("upsert", clock):
         saved = await _upsert(link, fields, connection, tries, progress)
-    if saved.id != link:
+    if link is None or link.external_id != saved.id:
+        await links.remember(saved.id)
+        link = Link(saved.id, written_back=False)
+    progress.written_back = link.written_back
+    if not link.written_back:
         with progress.step("write_back", clock):
-            await _write_back(change, saved.id, connection, tries, progress)
+            await _write_back(change, saved.id, fields, connection, tries, progress)
     with progress.step("subscription", clock):
         await _reconcile(record, fields, saved, connection, tries, progress)
 
 
-async def _load(change: Change, connection: Connection, tries: Tries) -> CustomerRecord:
+async def load_record(change: Change, connection: Connection, tries: Tries) -> CustomerRecord:
+    """The record that came along, else the one at iPaaS.com. Raises TransferFailed."""
+    if change.record is not None:
+        return change.record
     ipaas = connection.ipaas
     if ipaas is None:
         reason = "The notification carries no record, and IPAAS_API_URL is not set, so it cannot be fetched."
         raise TransferFailed(_refusal(Slug.NOT_LOADED, reason))
     with _failing_as(Slug.NOT_LOADED, connection):
-        return await tries(lambda left: ipaas.customer(change.customer_id, change.tracking_guid, left))
+        return await tries(lambda: ipaas.customer(change.customer_id, change.tracking_guid))
 
 
 def _map(record: CustomerRecord, connection: Connection) -> StampedFields:
@@ -121,25 +153,36 @@ def _map(record: CustomerRecord, connection: Connection) -> StampedFields:
         raise TransferFailed(_refusal(Slug.CUSTOMER, str(fault))) from None
 
 
-async def _known_link(change: Change, record: CustomerRecord, connection: Connection, tries: Tries) -> str | None:
+async def _known_link(  # noqa: PLR0913 - the flow's own parts
+    change: Change,
+    record: CustomerRecord,
+    fields: StampedFields,
+    connection: Connection,
+    links: Links,
+    tries: Tries,
+) -> Link | None:
     """The link decides create or update, not the scope."""
     ipaas, destination = connection.ipaas, change.destination
-    link = record.link(destination)
-    if link is not None or ipaas is None or destination is None:
-        return link
-    with _failing_as(Slug.NOT_LOADED, connection):
-        return await tries(lambda left: ipaas.external_id(change.customer_id, destination, left))
+    told = record.link(destination)
+    if told is not None:
+        return Link(told, written_back=True)
+    known = await links.known()
+    if known is not None or ipaas is None or destination is None:
+        return known
+    with _failing_as(Slug.NOT_LOADED, connection, fields):
+        found = await tries(lambda: ipaas.external_id(change.customer_id, destination))
+    return Link(found, written_back=True) if found else None
 
 
 async def _upsert(
-    link: str | None, fields: StampedFields, connection: Connection, tries: Tries, progress: Progress
+    link: Link | None, fields: StampedFields, connection: Connection, tries: Tries, progress: Progress
 ) -> StampedCustomer:
     stamped = connection.stamped
     with _failing_as(Slug.CUSTOMER, connection, fields):
         saved = None
         if link is not None:
             try:
-                saved = await tries(lambda left: stamped.update(link, fields.body, left))
+                saved = await tries(lambda: stamped.update(link.external_id, fields.body))
                 progress.action = "updated"
             except CallError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
@@ -158,16 +201,21 @@ async def _upsert(
 
 async def _add(fields: StampedFields, connection: Connection, tries: Tries) -> StampedCustomer:
     """Create, or update by e-mail; an answer without an id is looked up, never sent twice."""
-    saved = await tries(lambda left: connection.stamped.add(fields.body, left))
-    saved = saved or await tries(lambda left: connection.stamped.find(fields.email, left))
+    saved = await tries(lambda: connection.stamped.add(fields.body))
+    saved = saved or await tries(lambda: connection.stamped.find(fields.email))
     if saved is None:
         message = "neither the answer nor a search by e-mail names the customer"
         raise CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message)
     return saved
 
 
-async def _write_back(
-    change: Change, external_id: str, connection: Connection, tries: Tries, progress: Progress
+async def _write_back(  # noqa: PLR0913 - the flow's own parts
+    change: Change,
+    external_id: str,
+    fields: StampedFields,
+    connection: Connection,
+    tries: Tries,
+    progress: Progress,
 ) -> None:
     """Before the subscription call, so that the next transfer is an update whatever comes. Never fails it."""
     ipaas, destination = connection.ipaas, change.destination
@@ -175,12 +223,13 @@ async def _write_back(
         return
     try:
         await tries(
-            lambda left: ipaas.write_external_id(
-                change.customer_id, destination, external_id, change.tracking_guid, left
-            )
+            lambda: ipaas.write_external_id(change.customer_id, destination, external_id, change.tracking_guid)
         )
     except CallError as error:
-        progress.notes.append(f"The external ID could not be written back to iPaaS.com. {error}")
+        reason = connection.redactor.text(str(error), names=fields.names)
+        progress.notes.append(f"The external ID could not be written back to iPaaS.com. {reason}")
+    else:
+        progress.written_back = True
 
 
 async def _reconcile(  # noqa: PLR0913 - the flow's own parts
@@ -209,18 +258,18 @@ async def _reconcile(  # noqa: PLR0913 - the flow's own parts
     with _failing_as(Slug.SUBSCRIPTION, connection, fields):
         current = saved.is_subscribed
         if current is None:
-            current = await _state(saved.id, connection, tries)
+            current = await _state(saved.id, connection)
         if current is wanted:
             progress.subscription = "unchanged"
             return
-        await tries(lambda left: stamped.set_subscription(fields.email, subscribed=wanted, within=left))
+        await tries(lambda: stamped.set_subscription(fields.email, subscribed=wanted))
     progress.subscription = "subscribed" if wanted else "unsubscribed"
 
 
-async def _state(customer_id: str, connection: Connection, tries: Tries) -> bool | None:
+async def _state(customer_id: str, connection: Connection) -> bool | None:
     """Asked once; an unknown state is not False, and setting it again is harmless."""
     try:
-        found = await tries.once(lambda left: connection.stamped.get(customer_id, left))
+        found = await connection.stamped.get(customer_id)
     except CallError as error:
         if error.kind is Kind.THROTTLED:
             raise

@@ -13,37 +13,36 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 3
 _FIRST_PAUSE = 0.5
-_SHORTEST_CALL = 0.25
 
 T = TypeVar("T")
 
 
 class Tries:
-    """Runs calls until `deadline` (in `clock.monotonic` seconds): retryable failures up to three times each."""
+    """Tries each call up to three times, as long as the next try begins before `deadline`.
+
+    `deadline` is in `clock.monotonic` seconds. It never cuts a call that has begun; each has a time-out of its
+    own. A call that timed out is only repeated when as much time is left as it took.
+    """
 
     def __init__(self, deadline: float, clock: Clock) -> None:
         self._deadline = deadline
         self._clock = clock
 
-    async def __call__(self, call: Callable[[float], Awaitable[T]]) -> T:
-        """`call` gets the seconds left. Raises the last CallError."""
+    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Raises the last CallError."""
         number = 0
         while True:
             number += 1
             began = self._clock.monotonic()
             try:
-                return await call(max(self._deadline - began, _SHORTEST_CALL))
+                return await call()
             except CallError as error:
                 now = self._clock.monotonic()
-                least = now - began if error.kind is Kind.TIMEOUT else _SHORTEST_CALL
+                least = now - began if error.kind is Kind.TIMEOUT else 0
                 pause = pause_after(error, number, self._clock.random())
                 if pause is None or pause + least > self._deadline - now:
                     raise
             await self._clock.sleep(pause)
-
-    async def once(self, call: Callable[[float], Awaitable[T]]) -> T:
-        """A single try, cut at the same deadline."""
-        return await call(max(self._deadline - self._clock.monotonic(), _SHORTEST_CALL))
 
 
 def pause_after(error: CallError, number: int, chance: float) -> float | None:

@@ -17,19 +17,31 @@ BODY_LIMIT: Final = 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-async def read_json(request: Request) -> Any:
-    """The body as JSON. Raises ProblemError 415, 413 or 400; a missing media type is taken for JSON."""
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    is_json = media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    )
-    if not is_json or "content-encoding" in request.headers:
+async def read_json(request: Request, *, or_nothing: bool = False) -> Any:
+    """The body as JSON. Raises ProblemError 415, 413 or 400; a missing media type is taken for JSON.
+
+    With `or_nothing` an empty body is None, whatever its media type.
+    """
+    if "content-encoding" in request.headers:
         raise ProblemError(Slug.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    if not or_nothing:
+        _require_json(request)
     raw = await _read(request)
+    if or_nothing:
+        if not raw.strip():
+            return None
+        _require_json(request)
     try:
         return from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
     except ValueError:
         raise ProblemError(Slug.INVALID_REQUEST, HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
+
+
+def _require_json(request: Request) -> None:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind, _, subtype = media_type.partition("/")
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        raise ProblemError(Slug.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 async def _read(request: Request) -> bytes:

@@ -60,7 +60,51 @@ WEBHOOK_REQUEST: dict[str, Any] = {
 }
 SECURITY_SCHEMES: dict[str, Any] = {
     "webhook key": {"type": "http", "scheme": "bearer", "description": "A key of IPAAS_WEBHOOK_API_KEY."},
+    "operator key": {"type": "http", "scheme": "bearer", "description": "OPERATOR_API_KEY."},
 }
+OPERATOR_SECURITY: list[dict[str, Any]] = [{"operator key": []}]
+
+
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"in": "header", "name": name, "description": description, "example": example, "schema": schema}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"in": "query", "name": name, "description": description, "schema": schema}
+
+
+_PREFER = _header("Prefer", "`respond-async`: a 202 at once; `wait=N`: a 202 after N seconds (≤ 120)", "wait=10")
+WEBHOOK_REQUEST["parameters"] = [
+    _PREFER,
+    _header("X-Correlation-Id", "Stands in for a missing tracking GUID", _GUID),
+    _header("Idempotency-Key", "The same for a bare record", _GUID),
+]
+SYNC_ONE_REQUEST: dict[str, Any] = {
+    "security": OPERATOR_SECURITY,
+    "parameters": [_PREFER],
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object"}, "example": RECORD_EXAMPLE}},
+    },
+}
+LIST_PARAMETERS: dict[str, Any] = {
+    "parameters": [
+        _query("status", "accepted, running, waiting, succeeded, skipped, failed, cancelled", {"type": "string"}),
+        _query("customer_id", "iPaaS.com's customer id", {"type": "string"}),
+        _query("error", "The slug of a documented error", {"type": "string"}),
+        _query("since", "Received at this time or later", {"type": "string", "format": "date-time"}),
+        _query("tracking_guid", "The notification's tracking GUID", {"type": "string"}),
+        _query("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+        _query("cursor", "`next` of the page before", {"type": "string"}),
+    ]
+}
+
+
+def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """An operator's request body."""
+    content = {"application/json": {"schema": model.model_json_schema(), "example": example}}
+    return {"security": OPERATOR_SECURITY, "requestBody": {"required": True, "content": content}}
 
 
 class Result(BaseModel):
@@ -69,7 +113,7 @@ class Result(BaseModel):
     transfer_id: str
     tracking_guid: str
     customer_id: str | None
-    status: Literal["succeeded", "skipped", "failed"]
+    status: Literal["succeeded", "skipped", "accepted", "failed"]
     action: Literal["created", "updated"] | None
     external_id: str | None = Field(description="The customer's id at Stamped.io")
     subscription: Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"] | None
@@ -158,6 +202,14 @@ _BAD_KEY = "The API key you supplied is not valid."
 _REFUSED = "Email is not valid."
 WEBHOOK_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "Every transfer succeeded or was skipped"},
+    202: {
+        "description": "Not finished yet, and a promise: it survives any crash and is retried by the service",
+        "model": Results,
+        "headers": {
+            "Location": {"description": "Where to follow it", "schema": {"type": "string"}},
+            "Preference-Applied": {"description": "The preference that was met", "schema": {"type": "string"}},
+        },
+    },
     400: _response("Not JSON", not_json=_problem(Slug.INVALID_REQUEST, 400, "The body is not JSON.")),
     401: _response("No key, or a wrong one", no_key=_problem(Slug.UNAUTHORIZED, 401)),
     403: _response("A key for something else", other_key=_problem(Slug.FORBIDDEN, 403)),
@@ -218,4 +270,16 @@ WEBHOOK_RESPONSES: dict[int | str, dict[str, Any]] = {
             stamped=("create", None, "timed out after 15 s"),
         ),
     ),
+}
+OPERATOR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    401: WEBHOOK_RESPONSES[401],
+    403: WEBHOOK_RESPONSES[403],
+    422: _response("A wrong shape", wrong_shape=_problem(Slug.INVALID_REQUEST, 422, "See `errors`.", errors=[])),
+    503: _response("Starting or stopping", stopping=_problem(Slug.SERVICE_UNAVAILABLE, 503)),
+}
+NOT_FOUND_RESPONSE: dict[int | str, dict[str, Any]] = {
+    404: _response("Nothing has this id", unknown=_problem(Slug.NOT_FOUND, 404, "No transfer has this id.")),
+}
+CONFLICT_RESPONSE: dict[int | str, dict[str, Any]] = NOT_FOUND_RESPONSE | {
+    409: _response("It makes no sense now", running=_problem(Slug.CONFLICT, 409, "This transfer is running.")),
 }

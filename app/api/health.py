@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from app.api.answers import NO_STORE
+from app.ledger import reports
+from app.ledger.database import DatabaseGone
+
 if TYPE_CHECKING:
+    from app.clock import Clock
     from app.connection import Connection
     from app.engine import Engine
+    from app.ledger.database import Database
 
-_NO_STORE = {"Cache-Control": "no-store"}
+_DATABASE_SECONDS = 2.0
+_OLD_SECONDS = 1800
 
 
-def health_routes(engine: Engine, connection: Connection) -> APIRouter:
+def health_routes(engine: Engine, connection: Connection, database: Database, clock: Clock) -> APIRouter:
     """Open to all; they show no key, no address and no customer."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez", summary="The process answers")
     async def livez() -> Response:
-        return JSONResponse({"status": "ok"}, headers=_NO_STORE)
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
     @router.get("/startupz", summary="The start is over", responses={503: {"description": "Not yet"}})
     async def startupz() -> Response:
-        return JSONResponse({"status": "ok"}, headers=_NO_STORE)
+        status = "ok" if engine.started else "starting"
+        return JSONResponse({"status": status}, 200 if engine.started else 503, NO_STORE)
 
     @router.get(
         "/readyz",
         summary="New transfers are taken",
-        responses={503: {"description": "Starting or stopping"}},
+        responses={503: {"description": "Starting, stopping, or cut off from the database"}},
     )
     async def readyz() -> Response:
+        """A warning is no reason to restart: it says what a person should look at."""
         checks = [_engine_check(engine), _stamped_check(connection)]
+        checks += await _database_checks(engine, database, clock.now().timestamp())
         failed = any(check["status"] == "fail" for check in checks)
         warned = any(check["status"] == "warn" for check in checks)
         status = "fail" if failed else "warn" if warned else "ok"
-        return JSONResponse({"status": status, "checks": checks}, 503 if failed else 200, _NO_STORE)
+        return JSONResponse({"status": status, "checks": checks}, 503 if failed else 200, NO_STORE)
 
     return router
 
@@ -60,3 +71,22 @@ def _stamped_check(connection: Connection) -> dict[str, Any]:
         )
         check |= {"status": "warn", "hint": f"The last call ({last.operation}) failed: {last} {hint}"}
     return check
+
+
+async def _database_checks(engine: Engine, database: Database, now: float) -> list[dict[str, Any]]:
+    if not engine.started:
+        hint = "The database does not answer yet; check DATABASE_URL and whether it runs."
+        return [{"name": "database", "status": "fail", "hint": hint}]
+    try:
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            oldest = await database.read(reports.oldest_open)
+    except (DatabaseGone, TimeoutError):
+        hint = "The database does not answer; the service goes on by itself when it does."
+        return [{"name": "database", "status": "fail", "hint": hint}]
+    waiting: dict[str, Any] = {"name": "oldest_waiting", "status": "ok"}
+    if oldest is not None:
+        waiting["seconds"] = round(now - oldest)
+        if now - oldest > _OLD_SECONDS:
+            hint = "A transfer has waited for over 30 minutes. GET /transfers?status=waiting shows why."
+            waiting |= {"status": "warn", "hint": hint}
+    return [{"name": "database", "status": "ok"}, waiting]

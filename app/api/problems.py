@@ -11,18 +11,21 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.catalog import CATALOG, Slug
+from app.engine import NotTaking
+from app.ledger.database import DatabaseGone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fastapi import FastAPI
     from starlette.requests import Request
 
-    from app.engine import Outcome
+    from app.ledger.stored import Stored
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.stdlib.get_logger("api")
 
+_LATER_SECONDS = 10
 _BY_STATUS = {
     HTTPStatus.NOT_FOUND: Slug.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED: Slug.METHOD_NOT_ALLOWED,
@@ -63,11 +66,11 @@ def problem_body(slug: Slug, status: int, hint: str = "", **members: Any) -> dic
     }
 
 
-def transfer_problem(outcome: Outcome) -> dict[str, Any]:
-    """The documented error of a failed transfer."""
-    failure = outcome.failure
+def transfer_problem(transfer: Stored) -> dict[str, Any]:
+    """The documented error of a transfer whose last attempt failed."""
+    failure = transfer.documented_failure()
     if failure is None:
-        message = "only a failed transfer has a problem"
+        message = "only a transfer that failed has a problem"
         raise ValueError(message)
     entry = CATALOG[failure.slug]
     return {
@@ -75,13 +78,13 @@ def transfer_problem(outcome: Outcome) -> dict[str, Any]:
         "title": entry.title,
         "status": failure.status,
         "detail": failure.detail,
-        "instance": f"/transfers/{outcome.transfer_id}",
+        "instance": f"/transfers/{transfer.id}",
         "description": entry.description,
         "resolution": entry.resolution,
         "retryable": failure.retryable,
-        "tracking_guid": outcome.tracking_guid,
-        "customer_id": outcome.customer_id,
-        "external_id": outcome.progress.external_id,
+        "tracking_guid": transfer.tracking_guid,
+        "customer_id": transfer.customer_id,
+        "external_id": transfer.external_id,
         "stamped": {
             "operation": failure.stamped.operation,
             "status": failure.stamped.status,
@@ -100,11 +103,12 @@ def retry_after_header(seconds: float | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
 
 
-def install_problem_handlers(app: FastAPI) -> None:
+def install_problem_handlers(app: FastAPI, on_rejection: Callable[[Request, ProblemError], None]) -> None:
     """Every error answer of the application is a problem, also those of the router itself."""
 
     @app.exception_handler(ProblemError)
-    async def on_problem(_request: Request, error: ProblemError) -> JSONResponse:
+    async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
+        on_rejection(request, error)
         members: dict[str, Any] = {} if error.errors is None else {"errors": error.errors}
         return problem_response(problem_body(error.slug, error.status, error.hint, **members), error.headers)
 
@@ -112,6 +116,12 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def on_http_error(_request: Request, error: HTTPException) -> JSONResponse:
         slug = _BY_STATUS.get(HTTPStatus(error.status_code), Slug.INVALID_REQUEST)
         return problem_response(problem_body(slug, error.status_code), error.headers)
+
+    @app.exception_handler(NotTaking)
+    @app.exception_handler(DatabaseGone)
+    async def on_not_taking(_request: Request, _error: Exception) -> JSONResponse:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return problem_response(problem_body(Slug.SERVICE_UNAVAILABLE, status), retry_after_header(_LATER_SECONDS))
 
     @app.exception_handler(Exception)
     async def on_fault(_request: Request, error: Exception) -> JSONResponse:

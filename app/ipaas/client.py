@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.ipaas.models import CustomerRecord
     from app.redaction import Redactor
 
+_LOOK_UP = "look up the external ID"
 _CODE = re.compile(r"\b(AUTH|AUTZ|VALD|BIZL|NFND|INTL)-\w+")
 _KINDS = {"AUTH": Kind.DENIED, "AUTZ": Kind.DENIED, "INTL": Kind.UNAVAILABLE}
 
@@ -36,7 +37,7 @@ class IpaasAccount:
 
 
 class IpaasClient:
-    """Each method makes one call and raises CallError. All are harmless to repeat; `within` is in seconds."""
+    """Each method makes one call and raises CallError. All are harmless to repeat."""
 
     def __init__(
         self, account: IpaasAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
@@ -59,14 +60,13 @@ class IpaasClient:
         """Close pooled connections. Idempotent."""
         await self._http.aclose()
 
-    async def customer(self, customer_id: str, tracking_guid: str, within: float) -> CustomerRecord:
+    async def customer(self, customer_id: str, tracking_guid: str) -> CustomerRecord:
         """The record as it is now."""
         answer = await self._http.call(
             "load",
             "GET",
             f"/v2/Customer/{quote(customer_id, safe='')}",
             params={"trackingGuid": tracking_guid},
-            within=within,
         )
         try:
             return read_record(answer.body)
@@ -74,11 +74,11 @@ class IpaasClient:
             message = "the answer is not a customer record"
             raise CallError("load", Kind.UNAVAILABLE, answer.status, message) from None
 
-    async def external_id(self, customer_id: str, system_id: str, within: float) -> str | None:
+    async def external_id(self, customer_id: str, system_id: str) -> str | None:
         """The customer's id in that system; None = not linked, or the link was deleted."""
         path = f"/v2/External/LookupExternal/{quote(customer_id, safe='')}/{quote(system_id, safe='')}/customer"
         try:
-            answer = await self._http.call("look up the external ID", "GET", path, within=within)
+            answer = await self._http.call(_LOOK_UP, "GET", path)
         except CallError as error:
             if error.status == HTTPStatus.NOT_FOUND and error.kind is Kind.REFUSED:
                 return None
@@ -86,13 +86,14 @@ class IpaasClient:
         value = answer.text if answer.body is NOT_JSON else answer.body
         if value is None:
             return None
-        if isinstance(value, str | int) and len(str(value)) <= ID_LIMIT:
+        is_id = isinstance(value, str | int) and not isinstance(value, bool) and len(str(value)) <= ID_LIMIT
+        if is_id and not (answer.body is NOT_JSON and value.lstrip().startswith("<")):
             return linked(str(value))
         message = "the answer is not an external ID"
-        raise CallError("look up the external ID", Kind.UNAVAILABLE, answer.status, message)
+        raise CallError(_LOOK_UP, Kind.UNAVAILABLE, answer.status, message)
 
     async def write_external_id(
-        self, customer_id: str, system_id: str, external_id: str, tracking_guid: str, within: float
+        self, customer_id: str, system_id: str, external_id: str, tracking_guid: str
     ) -> None:
         """Tell iPaaS.com the Stamped.io id, so that every later change is an update."""
         body = {
@@ -102,11 +103,11 @@ class IpaasClient:
             "internal_id": customer_id,
             "tracking_guid": tracking_guid,
         }
-        await self._http.call("write back", "POST", "/v2/External/UpdateExternalId", json=body, within=within)
+        await self._http.call("write back", "POST", "/v2/External/UpdateExternalId", json=body)
 
 
 def judge(status: int, text: str) -> Kind:
-    """The class of a failed answer: iPaaS.com's own code says more than the status; only INTL may pass by itself."""
+    """The class of a failed answer: iPaaS.com's code says more than the status; only INTL may pass by itself."""
     code = _CODE.search(text)
     if code:
         return _KINDS.get(code[1], Kind.REFUSED)

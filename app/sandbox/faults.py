@@ -41,6 +41,7 @@ class Fault(BaseModel):
         return self
 
     def meets(self, operation: Operation, email: str | None) -> bool:
+        """Return whether this call is spoiled; e-mails are compared ignoring case."""
         if self.operation not in (None, operation):
             return False
         return self.email is None or self.email.casefold() == (email or "").casefold()
@@ -77,9 +78,11 @@ class Faults:
         self.active: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
+        """Keep a copy, which counts its own times."""
         self.active.append(fault.model_copy())
 
     def clear(self) -> None:
+        """Remove all; a call that a fault already met still gets it."""
         self.active.clear()
 
     def take(self, operation: Operation, email: str | None) -> Fault | None:
@@ -103,6 +106,7 @@ class CutConnection(Response):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Raise ConnectionResetError where no server refused the header."""
         headers = [(b"content-length", b"1"), (b"x-cut", b"\r\n")]
         try:
             await send({"type": "http.response.start", "status": 502, "headers": headers})

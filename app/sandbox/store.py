@@ -105,12 +105,14 @@ class Store:
         self.reset()
 
     def reset(self) -> None:
+        """Forget everything, the style too; ids begin anew."""
         self._customers: dict[int, Customer] = {}
         self._ids: dict[str, int] = {}
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.style: Style = "flat"
 
     def customers(self) -> list[Customer]:
+        """Return them in a new list, in the order of their creation."""
         return list(self._customers.values())
 
     def get(self, customer_id: int | None) -> Customer:

@@ -6,6 +6,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,6 +26,8 @@ _CALLS: list[tuple[Operation, str, str]] = [
     ("subscribe", "POST", "survey/subscribe"),
     ("unsubscribe", "POST", "survey/unsubscribe"),
 ]
+
+_ID_DIGITS = 18  # int() refuses thousands of digits
 
 
 @dataclass
@@ -54,6 +57,7 @@ class V2:
         self._faults = faults
 
     def routes(self) -> list[Route]:
+        """Return the six routes; `customers/add` comes before `customers/{id}`, which would match it."""
         return [
             Route(f"/api/v2/{{store_hash}}/{path}", self._endpoint(operation), methods=[method])
             for operation, method, path in _CALLS
@@ -106,7 +110,11 @@ class V2:
                     fields = _fields({"email": sent.get("email", request.query_params.get("email"))})
                     customer = store.set_subscribed(fields.email, subscribed=operation == "subscribe")
         except RefusalError as refusal:
-            headers = {"WWW-Authenticate": 'Basic realm="Stamped.io sandbox"'} if refusal.status == 401 else None
+            headers = (
+                {"WWW-Authenticate": 'Basic realm="Stamped.io sandbox"'}
+                if refusal.status == HTTPStatus.UNAUTHORIZED
+                else None
+            )
             return JSONResponse({"message": refusal.message}, refusal.status, headers)
         return one_customer(customer, store.style, operation)
 
@@ -128,7 +136,7 @@ class V2:
 
 def _customer_id(request: Request) -> int | None:
     text = request.path_params.get("customer_id", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS else None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from app.calls import CallError, Kind
-from app.http_client import NOT_JSON, JsonClient
+from app.http_client import NOT_JSON, Answer, JsonClient
 from app.redaction import basic_credentials
 from app.stamped.models import StampedCustomer, customer_in, customers_in
 
@@ -34,7 +34,7 @@ class StampedAccount:
 
 
 class StampedClient:
-    """Each method makes one call and raises CallError. All are harmless to repeat; `within` is in seconds."""
+    """Each method makes one call and raises CallError. All are harmless to repeat."""
 
     def __init__(
         self, account: StampedAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
@@ -60,49 +60,51 @@ class StampedClient:
         """Why the last call failed; None when it did not, or only refused the data."""
         return self._http.last_failure
 
-    async def add(self, fields: StampedFields, within: float) -> StampedCustomer | None:
+    async def add(self, fields: StampedFields) -> StampedCustomer | None:
         """Create the customer, or update the one with this e-mail. None: saved, but the answer names no id."""
-        answer = await self._http.call("create", "POST", "/dashboard/customers/add", json=fields, within=within)
+        answer = await self._http.call("create", "POST", "/dashboard/customers/add", json=fields)
         return customer_in(answer.body)
 
-    async def update(self, customer_id: str, fields: StampedFields, within: float) -> StampedCustomer:
+    async def update(self, customer_id: str, fields: StampedFields) -> StampedCustomer:
         """Update the customer with this id. Raises CallError with status 404 when the id is gone.
 
         An answer without an id is taken at its word, unless it is a web page: no API answers an update so.
         """
         path = f"/dashboard/customers/{quote(customer_id, safe='')}"
-        answer = await self._http.call("update", "POST", path, json=fields, within=within)
-        if answer.body is NOT_JSON and answer.text.lstrip().startswith("<"):
-            message = "the answer is a web page, not a customer"
-            raise CallError("update", Kind.UNAVAILABLE, answer.status, message)
+        answer = await self._http.call("update", "POST", path, json=fields)
+        _refuse_web_page("update", answer)
         found = customer_in(answer.body)
         if found is None:
             return StampedCustomer(customer_id, email=None, is_subscribed=None)
         return StampedCustomer(customer_id, found.email, found.is_subscribed)
 
-    async def get(self, customer_id: str, within: float) -> StampedCustomer | None:
+    async def get(self, customer_id: str) -> StampedCustomer | None:
         """One customer; None when the answer is none."""
         path = f"/dashboard/customers/{quote(customer_id, safe='')}"
-        answer = await self._http.call("read", "GET", path, within=within)
+        answer = await self._http.call("read", "GET", path)
         return customer_in(answer.body)
 
-    async def find(self, email: str, within: float) -> StampedCustomer | None:
+    async def find(self, email: str) -> StampedCustomer | None:
         """The customer with exactly this e-mail, ignoring case."""
-        answer = await self._http.call(
-            "find", "GET", "/dashboard/customers", params={"search": email}, within=within
-        )
+        answer = await self._http.call("find", "GET", "/dashboard/customers", params={"search": email})
         wanted = email.casefold()
         return next((each for each in customers_in(answer.body) if (each.email or "").casefold() == wanted), None)
 
-    async def set_subscription(self, email: str, *, subscribed: bool, within: float) -> None:
-        """Subscribe or unsubscribe this e-mail from survey and review e-mails."""
+    async def set_subscription(self, email: str, *, subscribed: bool) -> None:
+        """Subscribe or unsubscribe this e-mail from survey and review e-mails. A web page is no success."""
         operation = "subscribe" if subscribed else "unsubscribe"
         who = {"email": email}
-        await self._http.call(
+        answer = await self._http.call(
             operation,
             "POST",
             f"/survey/{operation}",
             json=who if self._email_in == "body" else None,
             params=who if self._email_in == "query" else None,
-            within=within,
         )
+        _refuse_web_page(operation, answer)
+
+
+def _refuse_web_page(operation: str, answer: Answer) -> None:
+    """Something in front of Stamped.io answered: "We'll be right back" with a 200 has changed nothing."""
+    if answer.body is NOT_JSON and answer.text.lstrip().startswith("<"):
+        raise CallError(operation, Kind.UNAVAILABLE, answer.status, "the answer is a web page")

@@ -1,0 +1,277 @@
+"""The engine itself: accepts transfers, waits for them, looks for due ones, and lives beside other replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.engine.runner import Runner, log_transfer
+from app.engine.tasks import Tasks, Watchers
+from app.engine.upkeep import Upkeep
+from app.ledger import moves, replicas, reports
+from app.ledger.database import DatabaseGone
+
+if TYPE_CHECKING:
+    from app.clock import Clock
+    from app.connection import Connection
+    from app.ledger.database import Database
+    from app.ledger.moves import Entered, Finished, NewTransfer
+    from app.ledger.stored import Stored
+
+log = structlog.stdlib.get_logger("engine")
+
+_LOOK_SECONDS = 1.0  # how often the dispatcher looks for what became due by itself
+_ELSEWHERE_SECONDS = 0.25  # how often a caller looks for what another replica runs
+_DUE_BATCH = 100
+_LEAK_SECONDS = 5.0
+
+
+class NotTaking(Exception):
+    """The engine is starting, stopping or cut off from its database, and takes no new transfers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A transfer as its caller learns of it; `replayed`: it had ended before this call."""
+
+    transfer: Stored
+    replayed: bool = False
+
+
+class Engine:
+    """Runs transfers in this replica. A caller that stops waiting never cancels its transfer."""
+
+    def __init__(  # noqa: PLR0913 - each is a setting
+        self,
+        connection: Connection,
+        database: Database,
+        clock: Clock,
+        *,
+        wait_seconds: float,
+        background: int,
+        retention_days: float,
+    ) -> None:
+        self._database = database
+        self.upkeep = Upkeep(database, clock, retention_days)
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        self._background_slots = asyncio.Semaphore(background)
+        self._runner = Runner(connection, database, clock, self._ended)
+        self._tasks = Tasks()
+        self._watchers = Watchers()
+        self._due: deque[int] = deque()
+        self._wake = asyncio.Event()
+        self._given_up = asyncio.Event()
+        self._last_beat = clock.monotonic()
+        self.taking = False
+        self.started = False
+        self.database_answers = False
+
+    @property
+    def running(self) -> int:
+        """Transfers under way in this replica."""
+        return len(self._runner.running)
+
+    def start(self) -> None:
+        """Open the database in the background, take over what was left, then take transfers."""
+        self._tasks.start(self._live())
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more; let running ones end within `seconds`; leave the rest to the next start. Idempotent."""
+        self.taking = False
+        await self._runner.wait(seconds)
+        self._given_up.set()
+        await self._runner.give_up()
+        await self._tasks.cancel()
+        with suppress(DatabaseGone):
+            if self.started:
+                await self._database.run(replicas.leave, self._runner.replica)
+
+    async def run(self, news: list[NewTransfer], wait_seconds: float | None = None) -> list[Outcome]:
+        """Each transfer's outcome, in order; what has not ended in `wait_seconds` is promised, and goes on.
+
+        Default: the response timeout. With 0 nothing is waited for. Raises NotTaking.
+        """
+        deadline, owner = self._patience(wait_seconds)
+        entered = await asyncio.shield(self._tasks.start(self._accept(news, deadline, owner)))
+        return list(await asyncio.gather(*(self._outcome(each, deadline) for each in entered)))
+
+    async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
+        """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
+        deadline, owner = self._patience(wait_seconds)
+        entered = await asyncio.shield(self._tasks.start(self._rerun(seq, deadline, owner)))
+        return await self._outcome(entered, deadline) if entered else None
+
+    def look(self, *ended: int) -> None:
+        """Look for due transfers now, and tell those who wait for these."""
+        self._watchers.tell(*ended)
+        self._wake.set()
+
+    def _patience(self, wait_seconds: float | None) -> tuple[float, str | None]:
+        """When the caller's patience ends, and who runs the transfer at once: nobody if the caller has none."""
+        if not self.taking:
+            raise NotTaking
+        seconds = self._wait_seconds if wait_seconds is None else wait_seconds
+        return self._clock.monotonic() + seconds, self._runner.replica if seconds > 0 else None
+
+    async def _accept(self, news: list[NewTransfer], deadline: float, owner: str | None) -> list[Entered]:
+        now = self._clock.now().timestamp()
+        entered = []
+        try:
+            for new in news:
+                promised = replace(new, promised=owner is None)
+                each = await self._database.run(moves.accept, promised, owner, now)
+                self._go_on(each, deadline)
+                entered.append(each)
+        except DatabaseGone:
+            raise NotTaking from None
+        return entered
+
+    async def _rerun(self, seq: int, deadline: float, owner: str | None) -> Entered | None:
+        now = self._clock.now().timestamp()
+        try:
+            entered = await self._database.run(moves.rerun, seq, owner, now, promised=owner is None)
+        except DatabaseGone:
+            raise NotTaking from None
+        if entered is not None:
+            self._go_on(entered, deadline)
+        return entered
+
+    def _go_on(self, entered: Entered, deadline: float) -> None:
+        if entered.claimed:
+            self._runner.execute(entered.transfer, deadline)
+        elif entered.transfer.status == "skipped" and not entered.replayed:
+            log_transfer(entered.transfer, 0, {})
+        self.look(*entered.ended)
+
+    async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
+        if entered.replayed:
+            return Outcome(entered.transfer, replayed=True)
+        try:
+            transfer = await self._wait(entered.transfer, deadline)
+            if not transfer.is_final and not transfer.promised:
+                transfer = await self._database.run(moves.promise, transfer.seq)
+        except DatabaseGone:
+            raise NotTaking from None
+        return Outcome(transfer)
+
+    async def _wait(self, transfer: Stored, deadline: float) -> Stored:
+        """Until it ended, waits for its next try, or the deadline came."""
+        with self._watchers.watching(transfer.seq) as changed:
+            while not transfer.is_final and transfer.status != "waiting":
+                left = deadline - self._clock.monotonic()
+                if left <= 0 or self._given_up.is_set():
+                    break
+                task = self._runner.running.get(transfer.seq)
+                if task is None:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), min(left, _ELSEWHERE_SECONDS))
+                    changed.clear()
+                else:
+                    await asyncio.wait({task}, timeout=left)
+                    if task.done() and not task.cancelled() and task.exception() is None:
+                        return task.result()
+                transfer = await self._database.read(reports.by_seq, transfer.seq)
+        return transfer
+
+    def _ended(self, finished: Finished) -> None:
+        following = finished.next_seq
+        if self.taking and following is not None and following in self._watchers:
+            self._tasks.start(self._claim(following))  # somebody waits for it: not in the background's line
+        self.look(finished.transfer.seq, *finished.ended)
+
+    async def _live(self) -> None:
+        """From the start of this replica to its end."""
+        while not self.started:
+            try:
+                await self._database.migrate()
+                if self._database.is_sqlite:
+                    await self._database.run(replicas.leave)
+                self.started = True
+            except DatabaseGone as gone:
+                log.warning("waiting for the database", error=str(gone))
+            except Exception:
+                log.exception("the database cannot be prepared")
+            if not self.started:
+                await self._clock.sleep(_LOOK_SECONDS)
+        self._last_beat = self._clock.monotonic()
+        await self._beat()
+        self.taking = True
+        self._tasks.start(self._dispatch())
+        self._tasks.start(self.upkeep.live())
+        while True:
+            await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        """Say that this replica lives, and take over what nobody runs any more."""
+        now, own = self._clock.now().timestamp(), self._runner.replica
+        try:
+            for seq, owner, started_at in await self._database.run(replicas.beat, own, now):
+                leaked = seq not in self._runner.running and started_at < now - _LEAK_SECONDS
+                if owner != own or leaked:
+                    entered = await self._database.run(moves.give_up, seq, owner, now)
+                    if entered is not None:
+                        log.warning("taking over a transfer", transfer_id=entered.transfer.id)
+                        self.look(seq, *entered.ended)
+        except DatabaseGone as gone:
+            self.database_answers = False
+            log.warning("the database does not answer", error=str(gone))
+            if self._clock.monotonic() - self._last_beat > replicas.FENCE_SECONDS:
+                self._runner.fence()
+                self._last_beat = self._clock.monotonic()
+        except Exception:  # a replica that stops beating would lose its work to the others
+            log.exception("heartbeat broke")
+        else:
+            self.database_answers = True
+            self._last_beat = self._clock.monotonic()
+
+    async def _dispatch(self) -> None:
+        """Run what became due by itself: retries, bulk work, and what no caller waits for."""
+        while self.taking:
+            self._wake.clear()
+            await self._background_slots.acquire()
+            try:
+                seq = await self._next_due()
+            except Exception:
+                log.exception("dispatcher broke")
+                seq = None
+            if seq is not None:
+                self._tasks.start(self._run_due(seq))
+                continue
+            self._background_slots.release()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+
+    async def _next_due(self) -> int | None:
+        if not self._due:
+            with suppress(DatabaseGone):
+                now = self._clock.now().timestamp()
+                self._due.extend(await self._database.read(reports.due, now, _DUE_BATCH))
+        return self._due.popleft() if self._due else None
+
+    async def _run_due(self, seq: int) -> None:
+        try:
+            await self._claim(seq)
+        finally:
+            self._background_slots.release()
+
+    async def _claim(self, seq: int) -> None:
+        """Run a pending transfer, if it still is one and its customer has none running."""
+        with suppress(DatabaseGone):
+            now = self._clock.now().timestamp()
+            entered = await self._database.run(moves.claim, seq, self._runner.replica, now)
+            if entered is None:
+                return
+            if entered.claimed:
+                task = self._runner.execute(entered.transfer, self._clock.monotonic() + self._wait_seconds)
+                self._watchers.tell(seq)
+                await asyncio.wait({task})
+            else:
+                log_transfer(entered.transfer, 0, {})
+                self.look(seq)

@@ -1,0 +1,129 @@
+"""What operators do by hand: sync one or many customers, re-run, cancel. A run by hand repeats nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from uuid import uuid4
+
+from app.engine.engine import Engine, NotTaking, Outcome
+from app.ipaas.models import read_record
+from app.ledger import bulk, moves, reports
+from app.ledger.database import DatabaseGone
+from app.ledger.stored import Stored, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from app.clock import Clock
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.database import Database
+    from app.ledger.reports import Filter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class NoRecord(Exception):
+    """There is no record of this customer to send, and none can be fetched."""
+
+
+class Operations:
+    """Each method raises NotTaking while nothing can be started. `fetch`: records come from iPaaS.com."""
+
+    def __init__(self, engine: Engine, database: Database, clock: Clock, connection: str, *, fetch: bool) -> None:
+        self._engine = engine
+        self._database = database
+        self._clock = clock
+        self._connection = connection
+        self._fetch = fetch
+
+    async def sync_customer(
+        self, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
+    ) -> Outcome:
+        """Send one customer: the given record, else iPaaS.com's, else the last received. Raises NoRecord."""
+        last, destination = await self._read(reports.last_of_customer, self._connection, customer_id)
+        if record is None and not self._fetch:
+            if last is None:
+                raise NoRecord
+            record = read_record(json.loads(last))
+        new = moves.NewTransfer(
+            connection=self._connection,
+            customer_id=customer_id,
+            tracking_guid=str(uuid4()),
+            repeat_key=None,
+            scope="customer/updated",
+            trigger="manual",
+            destination=destination,
+            record=record,
+        )
+        outcomes = await self._engine.run([new], wait_seconds)
+        return outcomes[0]
+
+    async def sync_customers(self, customer_ids: Sequence[str]) -> str:
+        """Send all of these in the background; the id of the sync to follow."""
+        sync_id = await self._open("customers")
+        unique = list(dict.fromkeys(customer_ids))
+        for chunk in _chunks(unique):
+            guids = {customer_id: str(uuid4()) for customer_id in chunk}
+            await self._write(bulk.add_customers, sync_id, self._connection, guids, self._now(), fetch=self._fetch)
+            self._engine.look()
+        return sync_id
+
+    async def count(self, wanted: Filter) -> int:
+        """How many transfers `retry_all` would run again."""
+        return len(await self._read(reports.seqs, wanted))
+
+    async def retry_all(self, wanted: Filter) -> str:
+        """Run all of these again in the background; the id of the sync to follow."""
+        found = await self._read(reports.seqs, wanted)
+        sync_id = await self._open("retry")
+        for chunk in _chunks(found):
+            await self._write(bulk.rerun_all, sync_id, chunk, self._now())
+            self._engine.look()
+        return sync_id
+
+    async def retry(self, transfer: Stored, wait_seconds: float | None) -> Outcome | None:
+        """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
+        return await self._engine.rerun(transfer.seq, wait_seconds)
+
+    async def cancel(self, transfer: Stored) -> Stored | None:
+        """End a transfer that has not begun. None = it has."""
+        cancelled = await self._write(moves.cancel, transfer.seq, self._now())
+        self._engine.look(transfer.seq)
+        return cancelled
+
+    async def cancel_sync(self, sync_id: str) -> None:
+        """End what has not begun of a sync. Idempotent."""
+        ended = await self._write(bulk.cancel_sync, sync_id, self._now())
+        self._engine.look(*ended)
+
+    async def _open(self, kind: str) -> str:
+        if not self._engine.taking:
+            raise NotTaking
+        now = self._now()
+        sync_id = new_id(now)
+        await self._write(bulk.open_sync, sync_id, kind, now)
+        return sync_id
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._database.read(work, *args, **kwargs)
+        except DatabaseGone:
+            raise NotTaking from None
+
+    async def _write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._database.run(work, *args, **kwargs)
+        except DatabaseGone:
+            raise NotTaking from None
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), bulk.CHUNK):
+        yield items[start : start + bulk.CHUNK]

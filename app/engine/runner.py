@@ -1,0 +1,169 @@
+"""Runs attempts of claimed transfers in this process and records how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from app.catalog import CATALOG, Slug
+from app.ledger import links, moves, reports
+from app.ledger.database import DatabaseGone
+from app.transfer import Change, Failure, Link, Progress, TransferFailed, load_record, run_transfer
+from app.tries import Tries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.clock import Clock
+    from app.connection import Connection
+    from app.ledger.database import Database
+    from app.ledger.moves import AttemptResult, Finished
+    from app.ledger.stored import Stored
+
+log = structlog.stdlib.get_logger("transfer")
+
+_DATABASE_PAUSE_SECONDS = 0.25
+
+
+class Runner:
+    """`replica` owns what runs here. `on_end` learns of each attempt's end."""
+
+    def __init__(
+        self, connection: Connection, database: Database, clock: Clock, on_end: Callable[[Finished], None]
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._clock = clock
+        self._on_end = on_end
+        self.replica = str(uuid4())
+        self.running: dict[int, asyncio.Task[Stored]] = {}
+
+    def execute(self, claimed: Stored, deadline: float) -> asyncio.Task[Stored]:
+        """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
+        task = asyncio.create_task(self._attempt(claimed, deadline))
+        self.running[claimed.seq] = task
+        task.add_done_callback(lambda _task: self.running.pop(claimed.seq, None))
+        return task
+
+    async def wait(self, seconds: float) -> None:
+        """Until nothing runs any more, at most `seconds`."""
+        if self.running:
+            await asyncio.wait(self.running.values(), timeout=seconds)
+
+    async def give_up(self) -> None:
+        """End all attempts here, and leave their transfers to whoever comes next."""
+        running = dict(self.running)
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+        now = self._clock.now().timestamp()
+        for seq in running:
+            with suppress(DatabaseGone):
+                await self._database.run(moves.give_up, seq, self.replica, now)
+
+    def fence(self) -> None:
+        """Others may already have taken over what runs here: end it, and go on under a new name."""
+        for task in self.running.values():
+            task.cancel()
+        self.replica = str(uuid4())
+
+    async def _attempt(self, claimed: Stored, deadline: float) -> Stored:
+        with structlog.contextvars.bound_contextvars(
+            tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
+        ):
+            began, started_at = self._clock.monotonic(), self._clock.now().timestamp()
+            progress = Progress()
+            if claimed.debug:
+                log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
+            failure, newer = await self._flow(claimed, deadline, progress)
+            finished_at = self._clock.now().timestamp()
+            result = moves.AttemptResult(progress, started_at, finished_at, failure, newer)
+            finished = await self._record(claimed, result)
+            if finished is None:
+                log.warning("the transfer was taken over meanwhile")
+                return await self._database.read(reports.by_seq, claimed.seq)
+            log_transfer(finished.transfer, self._clock.monotonic() - began, progress.seconds)
+            self._on_end(finished)
+            return finished.transfer
+
+    async def _flow(
+        self, claimed: Stored, deadline: float, progress: Progress
+    ) -> tuple[Failure | None, str | None]:
+        """One attempt: its failure, or the id of the newer change that makes it needless."""
+        stored = claimed.customer_record()
+        if claimed.fetched and self._connection.ipaas is not None:
+            stored = None
+        change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination, stored)
+        tries = Tries(deadline, self._clock)
+        memory = _Memory(self._database, claimed)
+        try:
+            with progress.step("load", self._clock):
+                record = await load_record(change, self._connection, tries)
+            if stored is None:
+                newer = await self._database.run(moves.keep_loaded, claimed, record)
+                if newer is not None:
+                    return None, newer
+            await run_transfer(change, record, self._connection, memory, tries, self._clock, progress)
+        except TransferFailed as failed:
+            return failed.failure, None
+        except DatabaseGone:
+            return _own_failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer."), None
+        except Exception:
+            log.exception("transfer broke")
+            return _own_failure(Slug.INTERNAL_ERROR, 500), None
+        return None, None
+
+    async def _record(self, claimed: Stored, result: AttemptResult) -> Finished | None:
+        """Written at last even if the database is away for a while; `fence` ends the waiting."""
+        while True:
+            try:
+                return await self._database.run(moves.finish, claimed, result, self._clock.random())
+            except DatabaseGone:
+                await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
+
+
+class _Memory:
+    """The links of one transfer's customer."""
+
+    def __init__(self, database: Database, transfer: Stored) -> None:
+        self._database = database
+        self._transfer = transfer
+
+    async def known(self) -> Link | None:
+        row = await self._database.read(links.link_row, self._transfer.connection, self._transfer.customer_id)
+        if row is None or row["external_id"] is None:
+            return None
+        return Link(row["external_id"], row["written_back"])
+
+    async def remember(self, external_id: str) -> None:
+        await self._database.run(links.remember, self._transfer, external_id, written_back=False)
+
+
+def log_transfer(transfer: Stored, seconds: float, steps: dict[str, float]) -> None:
+    """The one line of a transfer, or of an attempt that a next one follows."""
+    write = log.warning if transfer.error else log.info
+    write(
+        "transfer",
+        tracking_guid=transfer.tracking_guid,
+        transfer_id=transfer.id,
+        customer_id=transfer.customer_id,
+        scope=transfer.scope,
+        trigger=transfer.trigger,
+        status=transfer.status,
+        action=transfer.action,
+        external_id=transfer.external_id,
+        subscription=transfer.subscription,
+        reason=transfer.reason,
+        error=transfer.error,
+        attempts=transfer.attempts,
+        seconds=round(seconds, 4),
+        steps=steps,
+    )
+
+
+def _own_failure(slug: Slug, status: int, more: str = "") -> Failure:
+    return Failure(slug, status, f"{CATALOG[slug].sentence} {more}".rstrip(), retryable=True)

@@ -1,0 +1,62 @@
+"""Background tasks that are not forgotten, and callers that wait for a transfer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+T = TypeVar("T")
+
+
+class Tasks:
+    """Keeps tasks until they end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` on its own; it goes on if nobody awaits it any more."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def cancel(self) -> None:
+        """End all of them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Watchers:
+    """Who waits for which transfer to end, in this process."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, set[asyncio.Event]] = {}
+
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._events
+
+    @contextmanager
+    def watching(self, seq: int) -> Iterator[asyncio.Event]:
+        """An event that `tell` sets."""
+        event = asyncio.Event()
+        self._events.setdefault(seq, set()).add(event)
+        try:
+            yield event
+        finally:
+            waiting = self._events[seq]
+            waiting.discard(event)
+            if not waiting:
+                del self._events[seq]
+
+    def tell(self, *seqs: int) -> None:
+        """These transfers changed."""
+        for seq in seqs:
+            for event in self._events.get(seq, ()):
+                event.set()

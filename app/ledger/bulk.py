@@ -1,0 +1,77 @@
+"""Many transfers under one sync, in small transactions, so that webhooks get their turn in between."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.ipaas.models import read_record
+from app.ledger import moves, reports
+from app.ledger.tables import is_pending, sync_items, syncs, transfers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+CHUNK = 50
+
+
+def open_sync(connection: Connection, sync_id: str, kind: str, now: float) -> None:
+    """A sync without items yet."""
+    connection.execute(insert(syncs).values(id=sync_id, kind=kind, created_at=now))
+
+
+def add_customers(  # noqa: PLR0913 - what a manual transfer is made of
+    connection: Connection, sync_id: str, name: str, guids: dict[str, str], now: float, *, fetch: bool
+) -> list[int]:
+    """One transfer for each customer id of `guids`; their seqs. `fetch` False: the last record is sent again."""
+    items = []
+    for customer_id, guid in sorted(guids.items()):  # always the same order, so that replicas don't deadlock
+        record, destination = reports.last_of_customer(connection, name, customer_id)
+        new = moves.NewTransfer(
+            connection=name,
+            customer_id=customer_id,
+            tracking_guid=guid,
+            repeat_key=None,
+            scope="customer/updated",
+            trigger="sync",
+            destination=destination,
+            record=read_record(json.loads(record)) if record and not fetch else None,
+            promised=True,
+        )
+        items.append(moves.accept(connection, new, None, now).transfer.seq)
+    _add_items(connection, sync_id, items)
+    return items
+
+
+def rerun_all(connection: Connection, sync_id: str, chunk: Sequence[int], now: float) -> list[int]:
+    """These again; those that are in no state for it any more are left out."""
+    items = [seq for seq in chunk if moves.rerun(connection, seq, None, now, promised=True) is not None]
+    _add_items(connection, sync_id, items)
+    return items
+
+
+def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
+    """Cancel what has not begun; their seqs. Idempotent."""
+    connection.execute(
+        update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None)).values(cancelled_at=now)
+    )
+    open_items = (
+        select(transfers.c.seq)
+        .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
+        .where(sync_items.c.sync_id == sync_id, is_pending)
+        .order_by(transfers.c.seq)
+    )
+    found = list(connection.execute(open_items).scalars())
+    return [seq for seq in found if moves.cancel(connection, seq, now) is not None]
+
+
+def _add_items(connection: Connection, sync_id: str, items: Sequence[int]) -> None:
+    if items:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        rows = [{"sync_id": sync_id, "transfer_seq": seq} for seq in items]
+        connection.execute(dialect.insert(sync_items).on_conflict_do_nothing(), rows)

@@ -1,0 +1,149 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go one version forward; there is no way back but a backup."""
+    op.create_table(
+        "attempts",
+        sa.Column(
+            "transfer_seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("started_at", sa.Float(), nullable=False),
+        sa.Column("finished_at", sa.Float(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("steps", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("transfer_seq", "number"),
+    )
+    op.create_table(
+        "links",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("customer_id", sa.String(), nullable=False),
+        sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("written_back", sa.Boolean(), nullable=False),
+        sa.Column("sent_transfer_id", sa.String(), nullable=True),
+        sa.Column("sent_seq", sa.BigInteger(), nullable=True),
+        sa.Column("sent_changed_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("connection", "customer_id"),
+    )
+    op.create_table(
+        "rejections",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("address", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_rejections_at", "rejections", ["at"], unique=False)
+    op.create_table(
+        "replicas",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "sync_items",
+        sa.Column("sync_id", sa.String(), nullable=False),
+        sa.Column("transfer_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sync_id", "transfer_seq"),
+    )
+    op.create_index("ix_sync_items_transfer", "sync_items", ["transfer_seq"], unique=False)
+    op.create_table(
+        "syncs",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("cancelled_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "transfers",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("customer_id", sa.String(), nullable=True),
+        sa.Column("tracking_guid", sa.String(), nullable=False),
+        sa.Column("repeat_key", sa.String(), nullable=True),
+        sa.Column("destination", sa.String(), nullable=True),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("debug", sa.Boolean(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=True),
+        sa.Column("fetched", sa.Boolean(), nullable=False),
+        sa.Column("record_hash", sa.String(), nullable=True),
+        sa.Column("email_hash", sa.String(), nullable=True),
+        sa.Column("changed_at", sa.Float(), nullable=True),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("promised", sa.Boolean(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.Float(), nullable=True),
+        sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("action", sa.String(), nullable=True),
+        sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("subscription", sa.String(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=True),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("started_at", sa.Float(), nullable=True),
+        sa.Column("finished_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("connection", "customer_id", "repeat_key", name="uq_transfers_repeat"),
+        sa.UniqueConstraint("id", name="uq_transfers_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_transfers_created", "transfers", ["created_at"], unique=False)
+    op.create_index("ix_transfers_customer", "transfers", ["customer_id", "seq"], unique=False)
+    op.create_index("ix_transfers_email", "transfers", ["email_hash", "seq"], unique=False)
+    op.create_index("ix_transfers_error", "transfers", ["error", "seq"], unique=False)
+    op.create_index("ix_transfers_guid", "transfers", ["tracking_guid", "seq"], unique=False)
+    op.create_index(
+        "ix_transfers_open",
+        "transfers",
+        ["status", "next_attempt_at", "seq"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
+        postgresql_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
+    )
+    op.create_index(
+        "ix_transfers_record_kept",
+        "transfers",
+        ["finished_at"],
+        unique=False,
+        sqlite_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
+        postgresql_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
+    )
+    op.create_index("ix_transfers_status", "transfers", ["status", "seq"], unique=False)
+    op.create_index(
+        "ux_transfers_pending",
+        "transfers",
+        ["connection", "customer_id"],
+        unique=True,
+        sqlite_where=sa.text("status IN ('accepted', 'waiting')"),
+        postgresql_where=sa.text("status IN ('accepted', 'waiting')"),
+    )
+    op.create_index(
+        "ux_transfers_running",
+        "transfers",
+        ["connection", "customer_id"],
+        unique=True,
+        sqlite_where=sa.text("status = 'running'"),
+        postgresql_where=sa.text("status = 'running'"),
+    )

@@ -1,0 +1,142 @@
+"""What can be read of the ledger; nothing in here changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, exists, func, literal_column, select
+
+from app.ledger.stored import Stored
+from app.ledger.tables import (
+    FINAL,
+    RUNNING,
+    attempts,
+    is_open,
+    is_pending,
+    rejections,
+    sync_items,
+    syncs,
+    transfers,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, RowMapping
+
+LIST_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which transfers; None = any. `since` in seconds since 1970; `cursor`: only those before this one."""
+
+    status: str | None = None
+    customer_id: str | None = None
+    error: str | None = None
+    since: float | None = None
+    tracking_guid: str | None = None
+    email_hash: str | None = None
+    cursor: int | None = None
+
+    def clauses(self) -> list[ColumnElement[bool]]:
+        """For a WHERE."""
+        columns = transfers.c
+        equal = {
+            columns.status: self.status,
+            columns.customer_id: self.customer_id,
+            columns.error: self.error,
+            columns.tracking_guid: self.tracking_guid,
+            columns.email_hash: self.email_hash,
+        }
+        clauses = [column == value for column, value in equal.items() if value is not None]
+        if self.since is not None:
+            clauses.append(columns.created_at >= self.since)
+        if self.cursor is not None:
+            clauses.append(columns.seq < self.cursor)
+        return clauses
+
+
+def by_seq(connection: Connection, seq: int) -> Stored:
+    """One transfer that exists."""
+    return Stored.of(connection.execute(select(transfers).where(transfers.c.seq == seq)).mappings().one())
+
+
+def by_id(connection: Connection, transfer_id: str) -> Stored | None:
+    """One transfer by its public id."""
+    row = connection.execute(select(transfers).where(transfers.c.id == transfer_id)).mappings().one_or_none()
+    return Stored.of(row) if row else None
+
+
+def listed(connection: Connection, wanted: Filter, limit: int) -> list[Stored]:
+    """Newest first."""
+    statement = select(transfers).where(*wanted.clauses()).order_by(transfers.c.seq.desc()).limit(limit)
+    return [Stored.of(row) for row in connection.execute(statement).mappings()]
+
+
+def seqs(connection: Connection, wanted: Filter) -> list[int]:
+    """All of them, oldest first, so that the newest of a customer is entered last and supersedes the others."""
+    statement = select(transfers.c.seq).where(*wanted.clauses()).order_by(transfers.c.seq)
+    return list(connection.execute(statement).scalars())
+
+
+def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
+    """Its attempts, in order."""
+    statement = select(attempts).where(attempts.c.transfer_seq == seq).order_by(attempts.c.number)
+    return list(connection.execute(statement).mappings())
+
+
+def last_of_customer(connection: Connection, name: str, customer_id: str) -> tuple[str | None, str | None]:
+    """The last record that was received of a customer (JSON), and its last known destination."""
+    mine = and_(transfers.c.connection == name, transfers.c.customer_id == customer_id)
+
+    def newest(column: Any) -> Any:
+        statement = select(column).where(mine, column.is_not(None)).order_by(transfers.c.seq.desc()).limit(1)
+        return connection.execute(statement).scalar()
+
+    return newest(transfers.c.record), newest(transfers.c.destination)
+
+
+def due(connection: Connection, now: float, limit: int) -> list[int]:
+    """Pending transfers whose time has come and whose customer has none running, oldest first."""
+    other = transfers.alias()
+    blocked = exists().where(
+        other.c.connection == transfers.c.connection,
+        other.c.customer_id == transfers.c.customer_id,
+        other.c.status == literal_column(f"'{RUNNING}'"),
+    )
+    statement = (
+        select(transfers.c.seq)
+        .where(is_pending, transfers.c.next_attempt_at <= now, ~blocked)
+        .order_by(transfers.c.seq)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def oldest_open(connection: Connection) -> float | None:
+    """When the oldest transfer that has not ended was received."""
+    statement = select(func.min(transfers.c.created_at)).where(is_open)
+    return connection.execute(statement).scalar()
+
+
+def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
+    """How far a sync got. None = there is none with this id."""
+    sync = connection.execute(select(syncs).where(syncs.c.id == sync_id)).mappings().one_or_none()
+    if sync is None:
+        return None
+    statement = (
+        select(transfers.c.status, func.count())
+        .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
+        .where(sync_items.c.sync_id == sync_id)
+        .group_by(transfers.c.status)
+    )
+    by_status: dict[str, int] = dict(connection.execute(statement).tuples().all())
+    final = {status: by_status.get(status, 0) for status in FINAL}
+    total = sum(by_status.values())
+    return {**sync, "total": total, **final, "remaining": total - sum(final.values())}
+
+
+def rejected(connection: Connection, limit: int) -> list[RowMapping]:
+    """Requests that never became transfers, newest first."""
+    statement = select(rejections).order_by(rejections.c.seq.desc()).limit(limit)
+    return list(connection.execute(statement).mappings())

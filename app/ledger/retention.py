@@ -1,0 +1,43 @@
+"""Deletes what need not be kept, a small batch per transaction, off the hot path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import delete, select, update
+
+from app.ledger.tables import attempts, rejections, sync_items, syncs, transfers
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Select
+
+BATCH: Final = 200
+DAY: Final = 86_400.0
+IDS_KEPT_DAYS: Final = 365.0
+
+
+def forget_records(connection: Connection, before: float) -> int:
+    """Records of transfers that ended before this time; their hash and ids stay. How many were left to do."""
+    old = _some(transfers.c.seq, transfers.c.finished_at < before, transfers.c.record.is_not(None))
+    return connection.execute(update(transfers).where(transfers.c.seq.in_(old)).values(record=None)).rowcount
+
+
+def forget_transfers(connection: Connection, before: float) -> int:
+    """Whole transfers, their attempts, and syncs that have none left."""
+    old = list(connection.execute(_some(transfers.c.seq, transfers.c.finished_at < before)).scalars())
+    connection.execute(delete(attempts).where(attempts.c.transfer_seq.in_(old)))
+    connection.execute(delete(sync_items).where(sync_items.c.transfer_seq.in_(old)))
+    connection.execute(delete(transfers).where(transfers.c.seq.in_(old)))
+    empty = syncs.c.id.not_in(select(sync_items.c.sync_id))
+    connection.execute(delete(syncs).where(syncs.c.created_at < before, empty))
+    return len(old)
+
+
+def forget_rejections(connection: Connection, before: float) -> int:
+    """Rejections from before this time."""
+    old = _some(rejections.c.seq, rejections.c.at < before)
+    return connection.execute(delete(rejections).where(rejections.c.seq.in_(old))).rowcount
+
+
+def _some(column: Any, *clauses: Any) -> Select[tuple[int]]:
+    return select(column).where(*clauses).limit(BATCH)

@@ -1,0 +1,138 @@
+"""A transfer as it is stored, and what makes one change newer than another. Pure."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+from app.catalog import Slug
+from app.ipaas.models import CustomerRecord, read_record
+from app.ledger.tables import FINAL
+from app.transfer import Action, Failure, StampedAnswer, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
+Trigger = Literal["webhook", "manual", "sync"]
+
+MAX_TRIES = 6
+_UNIT_SECONDS = 600.0
+_JITTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One row of `transfers`; times are seconds since 1970, UTC."""
+
+    seq: int
+    id: str
+    connection: str
+    customer_id: str | None
+    tracking_guid: str
+    repeat_key: str | None
+    destination: str | None
+    scope: str
+    trigger: Trigger
+    debug: bool
+    record: str | None
+    fetched: bool
+    record_hash: str | None
+    email_hash: str | None
+    changed_at: float | None
+    status: Status
+    promised: bool
+    tries: int
+    attempts: int
+    next_attempt_at: float | None
+    owner: str | None
+    action: Action | None
+    external_id: str | None
+    subscription: Subscription | None
+    reason: str | None
+    error: str | None
+    failure: str | None
+    superseded_by: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Stored:
+        """From a row's mapping."""
+        return cls(**row)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing happens to it any more by itself."""
+        return self.status in FINAL
+
+    @property
+    def always_sends(self) -> bool:
+        """A run by hand is never too old."""
+        return self.trigger != "webhook"
+
+    def customer_record(self) -> CustomerRecord | None:
+        """The record that came along; None = fetch it."""
+        return read_record(json.loads(self.record)) if self.record else None
+
+    def documented_failure(self) -> Failure | None:
+        """The error of the last attempt."""
+        return load_failure(self.failure)
+
+
+def older(changed_at: float | None, seq: int, than_changed_at: float | None, than_seq: int) -> bool:
+    """Strictly older by `updated_datetime`; where one has none, the order of receipt decides (contract)."""
+    if changed_at is not None and than_changed_at is not None:
+        return changed_at < than_changed_at
+    return seq < than_seq
+
+
+def retry_at(tries: int, failure: Failure, now: float, chance: float) -> float | None:
+    """When a promised transfer runs again after its failed try number `tries`; None = never.
+
+    iPaaS.com's schedule, 10 · n · (n + 1) minutes, up to 10 % later; `Retry-After` where that is longer.
+    """
+    if not failure.retryable or tries >= MAX_TRIES:
+        return None
+    pause = max(_UNIT_SECONDS * tries * (tries + 1), failure.retry_after or 0.0)
+    return now + pause * (1 + _JITTER * chance)
+
+
+def new_id(now: float) -> str:
+    """A UUID of version 7: sorted by time."""
+    milliseconds = int(now * 1000) & ((1 << 48) - 1)
+    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return str(uuid.UUID(int=value))
+
+
+def dump_record(record: CustomerRecord) -> str:
+    """The record as JSON, always the same for the same record."""
+    return json.dumps(record.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def hashed(text: str) -> str:
+    """What stays of a record, or finds an e-mail, when the text itself must not."""
+    return sha256(text.encode()).hexdigest()
+
+
+def hash_email(email: str) -> str:
+    """Ignores case and white space around."""
+    return hashed(email.strip().casefold())
+
+
+def dump_failure(failure: Failure | None) -> str | None:
+    """As JSON."""
+    return json.dumps(asdict(failure)) if failure else None
+
+
+def load_failure(text: str | None) -> Failure | None:
+    """The inverse of `dump_failure`."""
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Failure(**fields | {"slug": Slug(fields["slug"]), "stamped": StampedAnswer(**fields["stamped"])})
