@@ -12,10 +12,10 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test
+.PHONY: help setup demo run check test bench screenshots
 
 help: ## What can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 setup: $(STAMP) ## .venv with everything, from the lock file
 	@echo "Ready. Next: make demo"
@@ -29,11 +29,17 @@ run: $(STAMP) ## Serve on :8080 with .env; without Stamped.io keys against the s
 check: $(STAMP) ## Format, lint, types, arrows between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy app demo tests
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 test: check ## Every check of the project, tests included
 	$(BIN)/pytest
+
+bench: $(STAMP) ## The product's speed beside a stateless control (about 2 minutes; needs a quiet machine)
+	@$(BIN)/python -m bench
+
+screenshots: $(STAMP) ## The README's pictures, from seeded sandbox data
+	@$(BIN)/python tools/screenshots.py
 
 $(STAMP): pyproject.toml uv.lock
 	@if ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \

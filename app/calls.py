@@ -110,7 +110,7 @@ def message_of(body: Any, text: str) -> str:
         found = next(filter(None, (_flat(fields.get(key)) for key in ("message", "error", "errors"))), "")
     elif isinstance(body, str):
         found = _flat(body)
-    if not found:
+    if not found and body not in ({}, [], "") and text.strip() != "null":
         found = " ".join(html.unescape(_TAGS.sub(" ", text[:_STRIP_LIMIT])).split())
     return found
 

@@ -102,7 +102,7 @@ class JsonClient:
         try:
             async with self._slots, asyncio.timeout(self._timeout):  # waiting for a slot is not Stamped.io's time
                 return await self._exchange(operation, method, path, json, params)
-        except (TimeoutError, httpx.TimeoutException):
+        except (TimeoutError, httpx.ReadTimeout):  # not ConnectTimeout: aiohttp's lost connections come as that
             message = f"timed out after {self._timeout:g} s"
             raise CallError(operation, Kind.TIMEOUT, None, message) from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:

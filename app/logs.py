@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,7 +29,7 @@ def configure_logs(level: str, log_format: str, redactor: Redactor) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        _exception_without_text,
         _redaction(redactor),
     ]
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -59,6 +61,23 @@ def configure_logs(level: str, log_format: str, redactor: Redactor) -> None:
         library.propagate = True
     for name in _QUIET:  # uvicorn's access lines show whole URLs; the product logs requests itself
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _exception_without_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Class and place of each error, not its text: that may quote a person's data."""
+    info = event.pop("exc_info", None)
+    error = info if isinstance(info, BaseException) else info[1] if isinstance(info, tuple) else None
+    if error is None and info:
+        error = sys.exc_info()[1]
+    chain = []
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        chain.append(f"{type(error).__qualname__} at {places}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if chain:
+        event["exception"] = chain
+    return event
 
 
 def _redaction(redactor: Redactor) -> Callable[[WrappedLogger, str, EventDict], EventDict]:

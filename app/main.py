@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from fastapi import FastAPI
 
-from app.api.documentation import SECURITY_SCHEMES, Problem
+from app.api.documentation import SECURITY_SCHEMES, Problem, restore_nulls
 from app.api.errors import error_routes
 from app.api.health import health_routes
 from app.api.problems import install_problem_handlers
@@ -180,6 +180,7 @@ def _complete_openapi(app: FastAPI) -> None:
         schemas |= problem.pop("$defs", {})
         schemas["Problem"] = problem
         components["securitySchemes"] = SECURITY_SCHEMES
+        restore_nulls(schema["paths"])
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -188,5 +189,6 @@ def _complete_openapi(app: FastAPI) -> None:
 def __getattr__(name: str) -> FastAPI:
     """`uvicorn app.main:app` builds the application when it asks for it; importing this module does not."""
     if name == "app":
-        return app_or_exit()
+        application = globals()[name] = app_or_exit()  # asked for once more, it is the same one
+        return application
     raise AttributeError(name)

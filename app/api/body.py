@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
@@ -32,9 +33,21 @@ async def read_json(request: Request, *, or_nothing: bool = False) -> Any:
             return None
         _require_json(request)
     try:
-        return from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
+        body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
+        if _has_infinity(body):
+            raise ValueError
     except ValueError:
         raise ProblemError(Slug.INVALID_REQUEST, HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
+    return body
+
+
+def _has_infinity(value: Any) -> bool:
+    """`1e999` is a number in JSON, but none that can be sent on."""
+    if isinstance(value, dict):
+        return any(_has_infinity(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_infinity(item) for item in value)
+    return isinstance(value, float) and isinf(value)
 
 
 def _require_json(request: Request) -> None:

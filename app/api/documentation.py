@@ -283,3 +283,14 @@ NOT_FOUND_RESPONSE: dict[int | str, dict[str, Any]] = {
 CONFLICT_RESPONSE: dict[int | str, dict[str, Any]] = NOT_FOUND_RESPONSE | {
     409: _response("It makes no sense now", running=_problem(Slug.CONFLICT, 409, "This transfer is running.")),
 }
+
+
+def restore_nulls(paths: dict[str, Any]) -> None:
+    """Put members that are null back into example problems; FastAPI drops them."""
+    for operation in (operation for methods in paths.values() for operation in methods.values()):
+        for status, response in operation.get("responses", {}).items():
+            told = WEBHOOK_RESPONSES.get(int(status), {}).get("content", {}) if status.isdigit() else {}
+            for media_type, content in told.items():
+                shown = response.get("content", {}).get(media_type)
+                if shown is not None and shown.get("examples", {}).keys() == content["examples"].keys():
+                    shown["examples"] = content["examples"]

@@ -74,6 +74,7 @@ class Database:
                 pool_size=writers + _READERS,
                 max_overflow=0,
                 pool_pre_ping=True,
+                hide_parameters=True,  # records are parameters, and error texts reach the log
                 connect_args=dict(_POSTGRESQL_LIMITS),
             )
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="ledger-write")
@@ -138,7 +139,13 @@ def lock_customer(connection: Connection, *key: str | None) -> None:
 
 
 def _sqlite(url: URL, begin: str, size: int) -> Engine:
-    engine = create_engine(url, pool_size=size, max_overflow=0, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:

@@ -55,8 +55,8 @@ def _id(value: Any) -> str | None:
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, str):
-        return value.strip() or None
+    if isinstance(value, str) and value.strip().isdecimal():
+        return value.strip()
     return None
 
 

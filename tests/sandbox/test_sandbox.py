@@ -207,9 +207,7 @@ async def test_subscription_can_be_unknown(client: httpx.AsyncClient, style: str
 
 
 async def test_a_status_fault_meets_its_calls_and_is_used_up(client: httpx.AsyncClient) -> None:
-    await fault(
-        client, operation="add", email="ADA@example.com", status=429, message="Slow.", retry_after="2"
-    )
+    await fault(client, operation="add", email="ADA@example.com", status=429, message="Slow.", retry_after="2")
     assert (await client.get(CUSTOMERS)).status_code == 200
     await add(client, email="bob@example.com")
     answer = await client.post(ADD, json=ADA)
@@ -280,7 +278,6 @@ async def test_a_delay_alone_ends_in_the_normal_answer(
         {"status": 500, "times": 0},
         {"status": 500, "delay_seconds": -1},
         {"status": 500, "retry_after": "2\r\nX: y"},
-        {"status": 500, "message": "\ud800"},
         {"status": 500, "unknown": 1},
     ],
 )
@@ -389,7 +386,7 @@ async def test_drop_cuts_the_real_connection(real_url: str, *, after: bool) -> N
         await add(client)
 
 
-async def test_drop_without_a_server_raises_the_same_error(client: httpx.AsyncClient) -> None:
+async def test_drop_without_a_server_raises_a_connection_error(client: httpx.AsyncClient) -> None:
     await fault(client, kind="drop")
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(ConnectionResetError):
         await client.post(ADD, json=ADA)

@@ -1,0 +1,300 @@
+"""The six calls of "Stamped.io API Endpoints", and what comes of each answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from app.calls import CallError, Kind
+from app.redaction import Redactor
+from app.stamped.client import EmailPlace, StampedAccount, StampedClient
+from app.stamped.models import StampedCustomer
+from tests.support import (
+    EMAIL,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    STAMPED_URL,
+    STORE,
+    Answer,
+    Wire,
+    customer,
+    never,
+    raising,
+    reply,
+    sent,
+)
+
+BASIC = base64.b64encode(f"{PUBLIC_KEY}:{PRIVATE_KEY}".encode()).decode()
+FIELDS = {"email": EMAIL, "firstName": "Annabell"}
+Call = Callable[[StampedClient], Awaitable[Any]]
+CALLS: dict[str, Call] = {
+    "add": lambda client: client.add(FIELDS),
+    "update": lambda client: client.update("143491", FIELDS),
+    "get": lambda client: client.get("143491"),
+    "search": lambda client: client.find(EMAIL),
+    "subscribe": lambda client: client.set_subscription(EMAIL, subscribed=True),
+    "unsubscribe": lambda client: client.set_subscription(EMAIL, subscribed=False),
+}
+each_call = pytest.mark.parametrize("operation", CALLS)
+
+
+def client_of(
+    wire: httpx.AsyncBaseTransport, *, url: str = STAMPED_URL, email_in: EmailPlace = "body", timeout: float = 15
+) -> StampedClient:
+    account = StampedAccount(
+        url, PUBLIC_KEY, PRIVATE_KEY, STORE, timeout_seconds=timeout, subscribe_email_in=email_in
+    )
+    return StampedClient(account, Redactor(), wire)
+
+
+async def failure_of(operation: str, answer: Answer, **account: Any) -> CallError:
+    wire = Wire(**{operation: answer})
+    client = client_of(wire, **account)
+    with pytest.raises(CallError) as raised:
+        await CALLS[operation](client)
+    assert len(wire.requests) == 1
+    assert client.last_failure is (None if raised.value.kind is Kind.REFUSED else raised.value)
+    await client.aclose()
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "body"),
+    [
+        ("add", "POST", "/api/v2/270392/dashboard/customers/add", FIELDS),
+        ("update", "POST", "/api/v2/270392/dashboard/customers/143491", FIELDS),
+        ("get", "GET", "/api/v2/270392/dashboard/customers/143491", None),
+        ("search", "GET", "/api/v2/270392/dashboard/customers", None),
+        ("subscribe", "POST", "/api/v2/270392/survey/subscribe", {"email": EMAIL}),
+        ("unsubscribe", "POST", "/api/v2/270392/survey/unsubscribe", {"email": EMAIL}),
+    ],
+)
+async def test_the_six_calls(operation: str, method: str, path: str, body: Any) -> None:
+    wire = Wire()
+    await CALLS[operation](client_of(wire))
+    (request,) = wire.requests
+    assert (request.method, request.url.path) == (method, path)
+    assert request.url.host == "stamped.test"
+    assert sent(request) == body
+    assert request.headers["Authorization"] == f"Basic {BASIC}"
+    assert dict(request.url.params) == ({"search": EMAIL} if operation == "search" else {})
+    assert body is None or request.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("operation", ["subscribe", "unsubscribe"])
+async def test_the_email_goes_into_the_query_when_so_set(operation: str) -> None:
+    wire = Wire()
+    await CALLS[operation](client_of(wire, email_in="query"))
+    (request,) = wire.requests
+    assert dict(request.url.params) == {"email": EMAIL}
+    assert sent(request) is None
+
+
+async def test_an_address_with_a_path_and_a_slash_and_ids_with_odd_characters() -> None:
+    wire = Wire(get=reply(body={}))
+    client = StampedClient(StampedAccount(f"{STAMPED_URL}/proxy/", "u-key", "p-key", "a/b c"), Redactor(), wire)
+    await client.get("1/../2?x#y")
+    assert wire.requests[0].url.raw_path == b"/proxy/api/v2/a%2Fb%20c/dashboard/customers/1%2F..%2F2%3Fx%23y"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        customer(),
+        {"customer": customer()},
+        {"data": customer()},
+        {"result": customer()},
+        [customer()],
+        {"results": [customer()]},
+        customer("143491"),
+    ],
+    ids=["flat", "customer", "data", "result", "list", "results", "text id"],
+)
+@pytest.mark.parametrize("operation", ["add", "update", "get", "search"])
+async def test_every_envelope(operation: str, body: Any) -> None:
+    found = await CALLS[operation](client_of(Wire(**{operation: reply(body=body)})))
+    assert found == StampedCustomer("143491", EMAIL, is_subscribed=False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply(text=""), reply(204, text=""), reply(body=None), reply(body=True), reply(body="OK"), reply(text="OK")],
+    ids=["empty", "204", "null", "true", "text", "no JSON"],
+)
+@each_call
+async def test_an_answer_without_a_customer_crashes_nothing(operation: str, answer: Answer) -> None:
+    found = await CALLS[operation](client_of(Wire(**{operation: answer})))
+    expected = {"update": StampedCustomer("143491", None, is_subscribed=None)}
+    assert found == expected.get(operation)
+
+
+@pytest.mark.parametrize("operation", ["update", "subscribe", "unsubscribe"])
+async def test_a_web_page_is_no_success(operation: str) -> None:
+    """A 200 "We'll be right back" must not pass for a done unsubscription."""
+    page = reply(text="<!doctype html><h1>We'll be right back</h1>", headers={"Content-Type": "text/html"})
+    with pytest.raises(CallError, match="web page") as raised:
+        await CALLS[operation](client_of(Wire(**{operation: page})))
+    assert (raised.value.kind, raised.value.status) == (Kind.UNAVAILABLE, 200)
+
+
+async def test_an_update_keeps_the_id_that_was_asked_for() -> None:
+    found = await client_of(Wire(update=reply(body=customer(7)))).update("143491", FIELDS)
+    assert found.id == "143491"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([customer(1, EMAIL)], "1"),
+        ([customer(1, "x" + EMAIL), customer(2, EMAIL.upper())], "2"),
+        ([customer(1, "other@example.com")], None),
+        ([{"id": 1}], None),
+        ([], None),
+    ],
+    ids=["exact", "ignoring case", "another", "no e-mail", "nobody"],
+)
+async def test_find_compares_the_email_exactly_ignoring_case(found: list[Any], expected: str | None) -> None:
+    client = client_of(Wire(search=reply(body={"results": found})))
+    result = await client.find(EMAIL)
+    assert (result.id if result else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "message"),
+    [
+        ({"httpStatusCode": 500, "message": "Oops."}, Kind.UNAVAILABLE, 500, "Oops."),
+        ({"httpStatusCode": 401, "message": "Keys."}, Kind.DENIED, 401, "Keys."),
+        ({"httpStatusCode": "400", "message": "Data."}, Kind.REFUSED, 400, "Data."),
+        ({"httpStatusCode": 429, "message": "Slow."}, Kind.THROTTLED, 429, "Slow."),
+        ({"httpStatusCode": 404, "id": 1}, Kind.DENIED, 404, '{"httpStatusCode": 404, "id": 1}'),
+        ({"success": False, "message": "No."}, Kind.REFUSED, 200, "No."),
+        ({"error": "No."}, Kind.REFUSED, 200, "No."),
+        ({"error": {"message": "No."}, "id": 143491}, Kind.REFUSED, 200, "No."),
+    ],
+    ids=["500", "401", "text 400", "429", "404 with id", "success false", "error", "error object"],
+)
+@each_call
+async def test_a_failure_inside_a_success(
+    operation: str, body: Any, kind: Kind, status: int, message: str
+) -> None:
+    error = await failure_of(operation, reply(body=body))
+    assert (error.kind, error.status, error.message) == (kind, status, message)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"httpStatusCode": 200},
+        {"httpStatusCode": 999},
+        {"httpStatusCode": True},
+        {"success": True},
+        {"error": None},
+        {"error": ""},
+    ],
+    ids=str,
+)
+async def test_what_is_no_failure_inside_a_success(extra: dict[str, Any]) -> None:
+    found = await client_of(Wire(add=reply(body=customer() | extra))).add(FIELDS)
+    assert found is not None
+    assert found.id == "143491"
+
+
+@each_call
+async def test_a_redirect_is_not_followed(operation: str) -> None:
+    error = await failure_of(operation, reply(302, text="", headers={"Location": "http://elsewhere.test/"}))
+    assert (error.kind, error.status) == (Kind.UNAVAILABLE, 302)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_answer_over_1_mib_is_not_read(status: int) -> None:
+    error = await failure_of("add", reply(status, text="x" * (1024 * 1024 + 1)))
+    assert error.kind is Kind.UNAVAILABLE
+    assert "1 MiB" in error.message
+
+
+async def test_an_answer_of_1_mib_is_read() -> None:
+    text = '{"id": 143491}'.ljust(1024 * 1024)
+    found = await client_of(Wire(add=reply(text=text))).add(FIELDS)
+    assert found is not None
+
+
+@each_call
+async def test_no_answer_in_time(operation: str) -> None:
+    error = await failure_of(operation, never, timeout=0.01)
+    assert (error.kind, error.status) == (Kind.TIMEOUT, None)
+    assert str(error) == "No answer: timed out after 0.01 s."
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        httpx.ConnectError(PRIVATE_KEY),
+        httpx.ConnectTimeout(PRIVATE_KEY),
+        httpx.ReadError(PRIVATE_KEY),
+        httpx.RemoteProtocolError(PRIVATE_KEY),
+        httpx.UnsupportedProtocol(PRIVATE_KEY),
+        httpx.InvalidURL(PRIVATE_KEY),
+        httpx.DecodingError(PRIVATE_KEY),
+        aiohttp.ClientPayloadError(PRIVATE_KEY),
+        ConnectionResetError(PRIVATE_KEY),
+        OSError(PRIVATE_KEY),
+        ValueError(PRIVATE_KEY),
+    ],
+    ids=lambda cause: type(cause).__name__,
+)
+@pytest.mark.parametrize("operation", ["add", "subscribe"])
+async def test_whatever_the_transport_raises_is_no_connection(operation: str, cause: Exception) -> None:
+    error = await failure_of(operation, raising(cause))
+    assert (error.kind, error.status) == (Kind.UNAVAILABLE, None)
+    assert error.message == f"no connection ({type(cause).__name__})"
+
+
+@pytest.mark.parametrize("cause", [httpx.ReadTimeout(""), TimeoutError()], ids=repr)
+async def test_a_timeout_of_the_transport_is_no_answer_in_time(cause: Exception) -> None:
+    error = await failure_of("add", raising(cause))
+    assert error.kind is Kind.TIMEOUT
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+@each_call
+async def test_keys_are_never_repeated(operation: str, status: int) -> None:
+    message = f"{PUBLIC_KEY} {PRIVATE_KEY} Basic {BASIC} {EMAIL}"
+    error = await failure_of(operation, reply(status, {"message": message}))
+    for secret in (PUBLIC_KEY, PRIVATE_KEY, BASIC, EMAIL):
+        assert secret not in str(error)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), (None, 60), ("soon", 60)])
+async def test_429_carries_the_seconds_to_wait(value: str | None, seconds: float) -> None:
+    error = await failure_of("add", reply(429, {}, headers={"Retry-After": value} if value else {}))
+    assert (error.kind, error.retry_after) == (Kind.THROTTLED, seconds)
+
+
+async def test_retry_after_of_another_failure_is_not_believed() -> None:
+    error = await failure_of("add", reply(400, {}, headers={"Retry-After": "7"}))
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": 1', '{"id": NaN}', "[" * 100_000, '{"id": ' + "9" * 5000 + "}", "\x00\xff"]
+)
+async def test_broken_json_crashes_nothing(text: str) -> None:
+    assert await client_of(Wire(get=reply(text=text))).get("1") is None
+
+
+async def test_a_success_forgets_the_last_failure() -> None:
+    client = client_of(Wire(get=[reply(500), reply(body=customer())]))
+    with pytest.raises(CallError):
+        await client.get("1")
+    await client.get("1")
+    assert client.last_failure is None
+
+
+async def test_a_long_hostile_message_is_cut() -> None:
+    error = await failure_of("add", reply(400, {"message": f"{'x' * 500_000} {EMAIL}"}))
+    assert len(error.message) == 500
