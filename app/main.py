@@ -26,6 +26,7 @@ from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ledger.database import Database, DatabaseFault, read_url
 from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
+from app.monitoring import monitoring_routes
 from app.redaction import Redactor
 from app.sandbox import create_sandbox
 from app.settings import Settings, SettingsFault, load_settings
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("app")
 
 EXIT_BAD_SETTINGS = 2
-CONNECTION = "default"
 SANDBOX_PATH = "/sandbox"
 
 
@@ -64,7 +64,8 @@ def create_app(
         background=max(1, settings.stamped_concurrent_connections // 2),
         retention_days=settings.retention_days,
     )
-    operations = Operations(engine, database, clock, CONNECTION, fetch=connection.ipaas is not None)
+    name = connection_name(settings, clock)
+    operations = Operations(engine, database, clock, name, fetch=connection.ipaas is not None)
     keyring = Keyring.of(settings.webhook_keys, [operator_key])
 
     @asynccontextmanager
@@ -91,13 +92,14 @@ def create_app(
         redoc_url=None,
     )
     install_problem_handlers(app, rejections_to(engine.upkeep))
-    app.include_router(webhook_routes(engine, keyring, CONNECTION))
+    app.include_router(webhook_routes(engine, keyring, name))
     app.include_router(sync_routes(operations, database, keyring))
     app.include_router(transfer_routes(operations, database, keyring))
     app.include_router(single_transfer_routes(operations, database, keyring))
     app.include_router(rejection_routes(database, engine.upkeep, keyring))
     app.include_router(health_routes(engine, connection, database, clock))
     app.include_router(error_routes())
+    app.include_router(monitoring_routes(settings, engine, operations, connection, database, clock, keyring))
     if settings.sandbox_url:
         app.mount(SANDBOX_PATH, create_sandbox())
     _complete_openapi(app)
@@ -140,6 +142,13 @@ def database_of(settings: Settings, redactor: Redactor) -> Database:
     except DatabaseFault as fault:
         reason = f"DATABASE_URL is not usable: {fault}; set {Settings.model_fields['database_url'].description}."
         raise SettingsFault([reason]) from None
+
+
+def connection_name(settings: Settings, clock: Clock) -> str:
+    """What links and repeats are kept under: those of another store, or of a sandbox that is gone, are not ours."""
+    if settings.sandbox_url:
+        return f"sandbox {clock.now():%Y-%m-%dT%H:%M:%S.%f}"
+    return f"store {settings.stamped_api_store_hash}"
 
 
 def mapping_of(settings: Settings) -> Mapping:

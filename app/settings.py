@@ -178,6 +178,8 @@ def load_settings(**overrides: Any) -> Settings:
     """From the environment and `.env`. Raises SettingsFault."""
     try:
         return Settings(**overrides)
+    except UnicodeDecodeError:
+        raise SettingsFault([".env is not usable: it is not UTF-8; save it as UTF-8."]) from None
     except ValidationError as error:
         raise SettingsFault(
             [_line(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]

@@ -34,11 +34,15 @@ async def read_json(request: Request, *, or_nothing: bool = False) -> Any:
         _require_json(request)
     try:
         body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-        if _has_infinity(body):
-            raise ValueError
     except ValueError:
-        raise ProblemError(Slug.INVALID_REQUEST, HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
+        raise _not_json() from None
+    if _has_infinity(body):
+        raise _not_json()
     return body
+
+
+def _not_json() -> ProblemError:
+    return ProblemError(Slug.INVALID_REQUEST, HTTPStatus.BAD_REQUEST, "The body is not JSON.")
 
 
 def _has_infinity(value: Any) -> bool:

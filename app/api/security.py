@@ -40,6 +40,10 @@ class Keyring:
         """Raises ProblemError 401 for no or an unknown key, 403 for a webhook's."""
         _require(request, self.operator, self.webhook)
 
+    def opens_operator(self, key: str) -> bool:
+        """Whether this is an operator's key."""
+        return _any_equal(sha256(key.encode()).digest(), self.operator)
+
 
 def _require(request: Request, wanted: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")

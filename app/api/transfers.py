@@ -6,6 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from app.api.security import Keyring
     from app.ledger.stored import Stored
 
+log = structlog.stdlib.get_logger("operators")
 _DEFAULT_LIMIT = 50
 
 
@@ -110,6 +112,8 @@ def single_transfer_routes(operations: Operations, database: Database, keyring: 
     async def transfer(transfer_id: str, request: Request) -> Response:
         keyring.require_operator(request)
         found = await transfer_of(transfer_id)
+        if found.record:
+            log.info("record shown", transfer_id=found.id)
         return private_json(everything(found, await database.read(reports.attempts_of, found.seq)))
 
     @router.post(

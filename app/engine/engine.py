@@ -144,7 +144,7 @@ class Engine:
 
     def _go_on(self, entered: Entered, deadline: float) -> None:
         if entered.claimed:
-            self._runner.execute(entered.transfer, deadline)
+            self._runner.execute(entered, deadline)
         elif entered.transfer.status == "skipped" and not entered.replayed:
             log_transfer(entered.transfer, 0, {})
         self.look(*entered.ended)
@@ -163,6 +163,7 @@ class Engine:
     async def _wait(self, transfer: Stored, deadline: float) -> Stored:
         """Until it ended, waits for its next try, or the deadline came."""
         with self._watchers.watching(transfer.seq) as changed:
+            changed.set()  # what happened before anybody watched has told nobody
             while not transfer.is_final and transfer.status != "waiting":
                 left = deadline - self._clock.monotonic()
                 if left <= 0 or self._given_up.is_set():
@@ -269,7 +270,7 @@ class Engine:
             if entered is None:
                 return
             if entered.claimed:
-                task = self._runner.execute(entered.transfer, self._clock.monotonic() + self._wait_seconds)
+                task = self._runner.execute(entered, self._clock.monotonic() + self._wait_seconds)
                 self._watchers.tell(seq)
                 await asyncio.wait({task})
             else:

@@ -18,10 +18,12 @@ from app.tries import Tries
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import RowMapping
+
     from app.clock import Clock
     from app.connection import Connection
     from app.ledger.database import Database
-    from app.ledger.moves import AttemptResult, Finished
+    from app.ledger.moves import AttemptResult, Entered, Finished
     from app.ledger.stored import Stored
 
 log = structlog.stdlib.get_logger("transfer")
@@ -42,11 +44,13 @@ class Runner:
         self.replica = str(uuid4())
         self.running: dict[int, asyncio.Task[Stored]] = {}
 
-    def execute(self, claimed: Stored, deadline: float) -> asyncio.Task[Stored]:
+    def execute(self, entered: Entered, deadline: float) -> asyncio.Task[Stored]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
-        task = asyncio.create_task(self._attempt(claimed, deadline))
+        claimed = entered.transfer
+        memory = _Memory(self._database, claimed, entered.link)
+        task = asyncio.create_task(self._attempt(claimed, memory, deadline))
         self.running[claimed.seq] = task
-        task.add_done_callback(lambda _task: self.running.pop(claimed.seq, None))
+        task.add_done_callback(lambda ended: self._forget(claimed.seq, ended))
         return task
 
     async def wait(self, seconds: float) -> None:
@@ -71,7 +75,11 @@ class Runner:
             task.cancel()
         self.replica = str(uuid4())
 
-    async def _attempt(self, claimed: Stored, deadline: float) -> Stored:
+    def _forget(self, seq: int, ended: asyncio.Task[Stored]) -> None:
+        if self.running.get(seq) is ended:  # else its next attempt has begun already
+            del self.running[seq]
+
+    async def _attempt(self, claimed: Stored, memory: _Memory, deadline: float) -> Stored:
         with structlog.contextvars.bound_contextvars(
             tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
         ):
@@ -79,7 +87,7 @@ class Runner:
             progress = Progress()
             if claimed.debug:
                 log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
-            failure, newer = await self._flow(claimed, deadline, progress)
+            failure, newer = await self._flow(claimed, memory, deadline, progress)
             finished_at = self._clock.now().timestamp()
             result = moves.AttemptResult(progress, started_at, finished_at, failure, newer)
             finished = await self._record(claimed, result)
@@ -91,7 +99,7 @@ class Runner:
             return finished.transfer
 
     async def _flow(
-        self, claimed: Stored, deadline: float, progress: Progress
+        self, claimed: Stored, memory: _Memory, deadline: float, progress: Progress
     ) -> tuple[Failure | None, str | None]:
         """One attempt: its failure, or the id of the newer change that makes it needless."""
         stored = claimed.customer_record()
@@ -99,7 +107,6 @@ class Runner:
             stored = None
         change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination, stored)
         tries = Tries(deadline, self._clock)
-        memory = _Memory(self._database, claimed)
         try:
             with progress.step("load", self._clock):
                 record = await load_record(change, self._connection, tries)
@@ -127,20 +134,20 @@ class Runner:
 
 
 class _Memory:
-    """The links of one transfer's customer."""
+    """The link of one transfer's customer, as the claim found it."""
 
-    def __init__(self, database: Database, transfer: Stored) -> None:
+    def __init__(self, database: Database, transfer: Stored, link: RowMapping | None) -> None:
         self._database = database
         self._transfer = transfer
+        self._link = link
 
     async def known(self) -> Link | None:
-        row = await self._database.read(links.link_row, self._transfer.connection, self._transfer.customer_id)
-        if row is None or row["external_id"] is None:
+        if self._link is None or self._link["external_id"] is None:
             return None
-        return Link(row["external_id"], row["written_back"])
+        return Link(self._link["external_id"], self._link["written_back"])
 
     async def remember(self, external_id: str) -> None:
-        await self._database.run(links.remember, self._transfer, external_id, written_back=False)
+        await self._database.run(links.remember, self._transfer, external_id)
 
 
 def log_transfer(transfer: Stored, seconds: float, steps: dict[str, float]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import finalize
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +18,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,10 +63,9 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._url = url
-        self._lock: TextIO | None = None
         writers = 1 if self.is_sqlite else _POSTGRESQL_WRITERS
         if self.is_sqlite:
-            self._lock = _own_file(Path(url.database or ""))
+            self._unlock = finalize(self, os.close, _own_file(Path(url.database or "")))
             self._engine = _sqlite(url, "BEGIN IMMEDIATE", writers)
             self._reading = _sqlite(url, "BEGIN", _READERS)
         else:
@@ -101,8 +101,8 @@ class Database:
         self._readers.shutdown()
         self._engine.dispose()
         self._reading.dispose()
-        if self._lock is not None:
-            self._lock.close()
+        if self.is_sqlite:
+            self._unlock()
 
     async def _call(
         self,
@@ -165,12 +165,12 @@ def _sqlite(url: URL, begin: str, size: int) -> Engine:
     return engine
 
 
-def _own_file(path: Path) -> TextIO:
+def _own_file(path: Path) -> int:
     """SQLite serves one process; the kernel drops this lock with the process, however that ends."""
     lock_path = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_path.open("w", encoding="utf-8")
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         path.open("ab").close()
     except OSError as error:
         message = f"{path} cannot be written ({error.strerror})"
@@ -178,7 +178,7 @@ def _own_file(path: Path) -> TextIO:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
+        os.close(lock)
         message = f"{path} is in use by another process; several replicas need postgresql://"
         raise DatabaseFault(message) from None
     return lock

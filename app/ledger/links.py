@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.tables import links
@@ -13,31 +13,51 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
     from app.ledger.stored import Stored
+    from app.transfer import Progress
+
+_KEY = ("connection", "customer_id")
+_LINK = select(links).where(links.c.connection == bindparam("name"), links.c.customer_id == bindparam("of"))
+
+
+def _upsert(*changed: str) -> dict[str, Any]:
+    """For each database: insert a link, or change these columns of it."""
+    statements = {}
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
+        statement: Any = dialect.insert(links)
+        new = {column: statement.excluded[column] for column in changed}
+        statements[name] = statement.on_conflict_do_update(index_elements=_KEY, set_=new)
+    return statements
+
+
+_ID = ("external_id", "written_back")
+_SENT = ("sent_transfer_id", "sent_seq", "sent_changed_at")
+_UPSERT_ID, _UPSERT_BOTH = _upsert(*_ID), _upsert(*_ID, *_SENT)
 
 
 def link_row(connection: Connection, name: str, customer_id: str | None) -> RowMapping | None:
     """What is remembered of a customer."""
-    wanted = select(links).where(links.c.connection == name, links.c.customer_id == customer_id)
-    return connection.execute(wanted).mappings().one_or_none()
+    return connection.execute(_LINK, {"name": name, "of": customer_id}).mappings().one_or_none()
 
 
-def remember(connection: Connection, transfer: Stored, external_id: str, *, written_back: bool) -> None:
-    """Keep a customer's Stamped.io id. Idempotent."""
-    _upsert(connection, transfer, {"external_id": external_id, "written_back": written_back})
+def remember(connection: Connection, transfer: Stored, external_id: str) -> None:
+    """Keep a new Stamped.io id, which iPaaS.com does not know yet. Idempotent."""
+    values = _values(transfer) | {"external_id": external_id, "written_back": False}
+    connection.execute(_UPSERT_ID[connection.dialect.name], values)
 
 
-def remember_sent(connection: Connection, transfer: Stored) -> None:
-    """Keep which change was the last to reach Stamped.io, so that an older one never overwrites it."""
-    sent = {
-        "sent_transfer_id": transfer.id,
-        "sent_seq": transfer.seq,
-        "sent_changed_at": transfer.changed_at,
-    }
-    _upsert(connection, transfer, sent)
+def remember_result(connection: Connection, transfer: Stored, progress: Progress) -> None:
+    """Keep the id that an attempt ended with; and, when it succeeded, that this change was the last to be sent."""
+    if progress.external_id is None:
+        return
+    values = _values(transfer) | {"external_id": progress.external_id, "written_back": progress.written_back}
+    if transfer.status == "succeeded":
+        connection.execute(_UPSERT_BOTH[connection.dialect.name], values)
+    else:
+        connection.execute(_UPSERT_ID[connection.dialect.name], values)
 
 
-def _upsert(connection: Connection, transfer: Stored, values: dict[str, Any]) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    key = {"connection": transfer.connection, "customer_id": transfer.customer_id}
-    statement = dialect.insert(links).values(key | {"written_back": False} | values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["connection", "customer_id"], set_=values))
+def _values(transfer: Stored) -> dict[str, Any]:
+    sent = (transfer.id, transfer.seq, transfer.changed_at) if transfer.status == "succeeded" else (None,) * 3
+    return {"connection": transfer.connection, "customer_id": transfer.customer_id} | dict(
+        zip(_SENT, sent, strict=True)
+    )

@@ -10,33 +10,33 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert
 
 from app.catalog import Slug
-from app.ledger.database import lock_customer
-from app.ledger.links import link_row, remember, remember_sent
-from app.ledger.stored import (
-    Status,
-    Stored,
-    dump_failure,
-    dump_record,
-    hash_email,
-    hashed,
-    new_id,
-    older,
-    retry_at,
+from app.ledger.links import remember_result
+from app.ledger.scene import (
+    Scene,
+    add,
+    change,
+    enter,
+    enter_by_seq,
+    is_older,
+    supersede_pending,
+    superseded,
 )
-from app.ledger.tables import PENDING, RUNNING, attempts, is_open, is_pending, is_running, transfers
+from app.ledger.stored import Stored, dump_failure, dump_record, hash_email, hashed, new_id, retry_at
+from app.ledger.tables import PENDING, RUNNING, attempts
 from app.transfer import Failure
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from app.ipaas.models import CustomerRecord
     from app.ledger.stored import Trigger
     from app.transfer import Progress
 
 _MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
+_ATTEMPT = insert(attempts)
 NOT_YET = 2**62  # the place in the order of receipt of what is being received
 
 
@@ -59,10 +59,14 @@ class NewTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A transfer after a move. `claimed`: the caller must run it. `ended`: others that this move ended."""
+    """A transfer after a move. `claimed`: the caller must run it. `ended`: others that this move ended.
+
+    `link`: what is remembered of the customer, where the move looked.
+    """
 
     transfer: Stored
     claimed: bool = False
+    link: RowMapping | None = None
     replayed: bool = False
     ended: tuple[int, ...] = ()
 
@@ -89,11 +93,12 @@ class Finished:
 
 def accept(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
     """Store a notification, or find the same one again. With an `owner` it is claimed at once if it can be."""
-    lock_customer(connection, new.connection, new.customer_id)
-    same = _same_again(connection, new)
+    scene = enter(connection, new.connection, new.customer_id, new.repeat_key)
+    same = scene.same(new.repeat_key)
     if same is not None:
-        return _repeat(connection, same, new, owner, now)
+        return _repeat(connection, scene, same, new, owner, now)
     row: dict[str, Any] = {
+        "seq": NOT_YET,
         "id": new_id(now),
         "connection": new.connection,
         "customer_id": new.customer_id,
@@ -110,111 +115,121 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
         "attempts": 0,
         "created_at": now,
     }
+    newer = None if new.skip_reason else scene.newer(row)
+    ended: tuple[int, ...] = ()
     if new.skip_reason is not None:
-        row |= {"status": "skipped", "reason": new.skip_reason, "finished_at": now}
-        return Entered(_insert(connection, row))
-    newer = _newer_than(connection, row | {"seq": NOT_YET})
-    if newer is not None:
-        return Entered(_insert(connection, row | _superseded(newer, now)))
-    ended = _supersede_pending(connection, new.connection, new.customer_id, row["id"], now)
-    claim = _claim_values(connection, row, owner, now)
-    return Entered(_insert(connection, row | claim), claim["status"] == RUNNING, ended=ended)
+        values = {"status": "skipped", "reason": new.skip_reason, "finished_at": now}
+    elif newer is not None:
+        values = superseded(newer, now)
+    else:
+        ended = supersede_pending(connection, scene, row["id"], now)
+        values = _claim(scene, row, owner, now)
+    del row["seq"]
+    transfer = add(connection, row | values)
+    return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
 
 
 def rerun(
     connection: Connection, seq: int, owner: str | None, now: float, *, promised: bool = False
 ) -> Entered | None:
     """Run a failed, cancelled or waiting transfer again. None = it is in no such state."""
-    row = _locked(connection, seq)
-    if row is None or row["status"] not in {"failed", "cancelled", "waiting"}:
+    found = enter_by_seq(connection, seq)
+    if found is None or found[0]["status"] not in {"failed", "cancelled", "waiting"}:
         return None
-    return _enter_again(connection, dict(row), owner, now, {"promised": promised})
+    row, scene = found
+    return _enter_again(connection, scene, row, owner, now, {"promised": promised})
 
 
 def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
-    """Begin an attempt of a pending transfer. None = somebody else did, or the customer has one running."""
-    row = _locked(connection, seq)
-    if row is None or row["status"] not in PENDING:
-        return None
-    newer = _newer_than(connection, row, sent_only=True)
+    """Begin an attempt of a due transfer. None = somebody else did, or the customer has one running."""
+    found = enter_by_seq(connection, seq)
+    if found is None or found[0]["status"] not in PENDING or found[0]["next_attempt_at"] > now:
+        return None  # who asks may have seen it due before an attempt that moved its next time
+    row, scene = found
+    newer = scene.sent_newer(row)
     if newer is not None:
-        return Entered(_set(connection, seq, _superseded(newer, now)), ended=(seq,))
-    values = _claim_values(connection, row, owner, now)
-    if values["status"] != RUNNING:
+        return Entered(change(connection, row, superseded(newer, now)), ended=(seq,))
+    if scene.has_running:
         return None
-    return Entered(_set(connection, seq, values), claimed=True)
+    return Entered(change(connection, row, _claim(scene, row, owner, now)), claimed=True, link=scene.link)
 
 
 def finish(connection: Connection, claimed: Stored, result: AttemptResult, chance: float) -> Finished | None:
     """Record an attempt and what follows from it. None = the transfer was taken over meanwhile."""
-    row = _locked(connection, claimed.seq)
-    if row is None or (row["status"], row["owner"], row["attempts"]) != (RUNNING, claimed.owner, claimed.attempts):
+    scene = enter(connection, claimed.connection, claimed.customer_id)
+    row = scene.row(claimed.seq)
+    mine = (RUNNING, claimed.owner, claimed.attempts)
+    if row is None or (row["status"], row["owner"], row["attempts"]) != mine:
         return None
     now = result.finished_at
     values = _outcome(row, result, chance)
+    following = scene.pending()
     ended: tuple[int, ...] = ()
-    if values["status"] == "waiting":
-        pending = _pending(connection, row["connection"], row["customer_id"])
-        if pending is not None and _is_older(row, pending):
-            values |= _superseded(pending["id"], now)
+    if values["status"] == "waiting" and following is not None:
+        if is_older(row, following):
+            values |= superseded(following["id"], now)
         else:
-            ended = _supersede_pending(connection, row["connection"], row["customer_id"], row["id"], now)
-    transfer = _set(connection, claimed.seq, values)
-    _record_attempt(connection, transfer, result)
-    if result.progress.external_id is not None:
-        remember(connection, transfer, result.progress.external_id, written_back=result.progress.written_back)
-    if transfer.status == "succeeded":
-        remember_sent(connection, transfer)
-    following = _pending(connection, row["connection"], row["customer_id"])
+            ended = supersede_pending(connection, scene, row["id"], now)
+            following = None
+    transfer = change(connection, row, values)
+    outcome = "skipped" if result.superseded_by else "failed" if result.failure else "succeeded"
+    steps = json.dumps(result.progress.seconds)
+    _record_attempt(connection, row, now, outcome, failure=values["failure"], steps=steps)
+    remember_result(connection, transfer, result.progress)
     due = following is not None and (following["next_attempt_at"] or 0) <= now
     return Finished(transfer, following["seq"] if following is not None and due else None, ended)
 
 
 def keep_loaded(connection: Connection, claimed: Stored, record: CustomerRecord) -> str | None:
     """Keep a record that was fetched. The id of the newer change that was sent already, if there is one."""
+    scene = enter(connection, claimed.connection, claimed.customer_id)
+    row = scene.row(claimed.seq)
+    if row is None:
+        return None
     values = _kept(record) | {"fetched": True}
-    connection.execute(update(transfers).where(transfers.c.seq == claimed.seq).values(values))
-    row = connection.execute(select(transfers).where(transfers.c.seq == claimed.seq)).mappings().one()
-    return _newer_than(connection, row, sent_only=True)
+    change(connection, row, values)
+    return scene.sent_newer({**row, **values})
 
 
 def give_up(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
     """End the attempt of a replica that is gone; the transfer runs again. None = it ended meanwhile."""
-    row = _locked(connection, seq)
-    if row is None or (row["status"], row["owner"]) != (RUNNING, owner):
+    found = enter_by_seq(connection, seq)
+    if found is None or (found[0]["status"], found[0]["owner"]) != (RUNNING, owner):
         return None
+    row, scene = found
     ended: tuple[int, ...] = ()
     values: dict[str, Any] = {"status": "accepted", "owner": None, "promised": True, "next_attempt_at": now}
-    pending = _pending(connection, row["connection"], row["customer_id"])
+    pending = scene.pending()
     if row["attempts"] >= _MOST_ATTEMPTS:
         sentence = f"The attempt was interrupted {row['attempts']} times."
-        values |= {"status": "failed", "error": Slug.INTERNAL_ERROR.value, "reason": sentence, "finished_at": now}
-        failure = Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True)
-        values |= {"failure": dump_failure(failure), "next_attempt_at": None}
-    elif pending is not None and _is_older(row, pending):
-        values |= _superseded(pending["id"], now)
+        failure = dump_failure(Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True))
+        values |= {"status": "failed", "error": Slug.INTERNAL_ERROR.value, "reason": sentence}
+        values |= {"failure": failure, "finished_at": now, "next_attempt_at": None}
+    elif pending is not None and is_older(row, pending):
+        values |= superseded(pending["id"], now)
     else:
-        ended = _supersede_pending(connection, row["connection"], row["customer_id"], row["id"], now)
-    attempt = {"transfer_seq": seq, "number": row["attempts"], "started_at": row["started_at"]}
-    attempt |= {"finished_at": now, "outcome": "interrupted", "failure": None, "steps": "{}"}
-    connection.execute(insert(attempts).values(attempt))
-    return Entered(_set(connection, seq, values), ended=ended)
+        ended = supersede_pending(connection, scene, row["id"], now)
+    _record_attempt(connection, row, now, "interrupted", failure=None, steps="{}")
+    return Entered(change(connection, row, values), ended=ended)
 
 
 def promise(connection: Connection, seq: int) -> Stored:
     """From here on the service owns the retries; does nothing to a transfer that has ended. Idempotent."""
-    connection.execute(update(transfers).where(transfers.c.seq == seq, is_open).values(promised=True))
-    row = connection.execute(select(transfers).where(transfers.c.seq == seq)).mappings().one()
-    return Stored.of(row)
+    found = enter_by_seq(connection, seq)
+    if found is None:
+        message = "only a transfer that was read can be promised"
+        raise LookupError(message)
+    row, scene = found
+    return change(connection, row, {"promised": True}) if scene.row(seq) else Stored.of(row)
 
 
 def cancel(connection: Connection, seq: int, now: float) -> Stored | None:
     """End a transfer that has not begun. None = it has."""
-    row = _locked(connection, seq)
-    if row is None or row["status"] not in PENDING:
+    found = enter_by_seq(connection, seq)
+    if found is None or found[0]["status"] not in PENDING:
         return None
     values = {"status": "cancelled", "reason": "Cancelled by hand.", "finished_at": now, "next_attempt_at": None}
-    return _set(connection, seq, values)
+    return change(connection, found[0], values)
 
 
 def _kept(record: CustomerRecord | None) -> dict[str, Any]:
@@ -244,7 +259,7 @@ def _outcome(row: RowMapping, result: AttemptResult, chance: float) -> dict[str,
         "failure": None,
     }
     if result.superseded_by is not None:
-        return values | _superseded(result.superseded_by, now)
+        return values | superseded(result.superseded_by, now)
     if failure is None:
         return values | {"status": "succeeded"}
     values |= {"error": failure.slug.value, "failure": dump_failure(failure), "reason": failure.detail}
@@ -255,61 +270,51 @@ def _outcome(row: RowMapping, result: AttemptResult, chance: float) -> dict[str,
     return values | {"status": "waiting", "tries": tries, "next_attempt_at": again, "finished_at": None}
 
 
-def _record_attempt(connection: Connection, transfer: Stored, result: AttemptResult) -> None:
-    outcome = "skipped" if result.superseded_by else "failed" if result.failure else "succeeded"
-    connection.execute(
-        insert(attempts).values(
-            transfer_seq=transfer.seq,
-            number=transfer.attempts,
-            started_at=result.started_at,
-            finished_at=result.finished_at,
-            outcome=outcome,
-            failure=dump_failure(result.failure),
-            steps=json.dumps(result.progress.seconds),
-        )
-    )
+def _record_attempt(  # noqa: PLR0913 - the columns
+    connection: Connection, row: RowMapping, now: float, outcome: str, *, failure: str | None, steps: str
+) -> None:
+    values = {
+        "transfer_seq": row["seq"],
+        "number": row["attempts"],
+        "started_at": row["started_at"],
+        "finished_at": now,
+        "outcome": outcome,
+        "failure": failure,
+        "steps": steps,
+    }
+    connection.execute(_ATTEMPT, values)
 
 
-def _same_again(connection: Connection, new: NewTransfer) -> RowMapping | None:
-    if new.repeat_key is None or new.customer_id is None:
-        return None
-    wanted = select(transfers).where(
-        transfers.c.connection == new.connection,
-        transfers.c.customer_id == new.customer_id,
-        transfers.c.repeat_key == new.repeat_key,
-    )
-    return connection.execute(wanted).mappings().one_or_none()
-
-
-def _repeat(connection: Connection, row: RowMapping, new: NewTransfer, owner: str | None, now: float) -> Entered:
+def _repeat(  # noqa: PLR0913 - a repeat is judged by all that is known
+    connection: Connection, scene: Scene, row: RowMapping, new: NewTransfer, owner: str | None, now: float
+) -> Entered:
     """Succeeded before: the recorded answer; still open: wait for that one; failed before: run it again."""
-    status: Status = row["status"]
-    if status in {"succeeded", "skipped"}:
+    if row["status"] in {"succeeded", "skipped"}:
         return Entered(Stored.of(row), replayed=True)
-    if status in {RUNNING, "accepted"}:
-        return Entered(promise(connection, row["seq"]) if new.promised else Stored.of(row))
+    if row["status"] in {RUNNING, "accepted"}:
+        return Entered(change(connection, row, {"promised": True}) if new.promised else Stored.of(row))
     fresh: dict[str, Any] = {"promised": new.promised}
     if new.record is not None:
         fresh |= {"fetched": False, **_kept(new.record)}
-    return _enter_again(connection, dict(row), owner, now, fresh)
+    return _enter_again(connection, scene, row, owner, now, fresh)
 
 
-def _enter_again(
-    connection: Connection, row: dict[str, Any], owner: str | None, now: float, fresh: dict[str, Any]
+def _enter_again(  # noqa: PLR0913 - as above
+    connection: Connection, scene: Scene, old: RowMapping, owner: str | None, now: float, fresh: dict[str, Any]
 ) -> Entered:
-    row |= fresh
-    seq = row["seq"]
-    newer = _newer_than(connection, row)
+    row = {**old, **fresh}
+    newer = scene.newer(row)
     if newer is not None:
-        return Entered(_set(connection, seq, _superseded(newer, now)), ended=(seq,))
-    ended = _supersede_pending(connection, row["connection"], row["customer_id"], row["id"], now)
-    values = _claim_values(connection, row, owner, now)
-    values |= fresh | {"tries": 0, "finished_at": None, "superseded_by": None}
-    return Entered(_set(connection, seq, values), values["status"] == RUNNING, ended=ended)
+        return Entered(change(connection, old, fresh | superseded(newer, now)), ended=(row["seq"],))
+    ended = supersede_pending(connection, scene, row["id"], now)
+    values = fresh | {"tries": 0, "finished_at": None, "superseded_by": None} | _claim(scene, row, owner, now)
+    transfer = change(connection, old, values)
+    return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
 
 
-def _claim_values(connection: Connection, row: Any, owner: str | None, now: float) -> dict[str, Any]:
-    if owner is None or _has_running(connection, row["connection"], row["customer_id"]):
+def _claim(scene: Scene, row: Any, owner: str | None, now: float) -> dict[str, Any]:
+    """Running under `owner`; accepted where there is none, or where the customer has one running."""
+    if owner is None or scene.has_running:
         return {"status": "accepted", "next_attempt_at": now}
     return {
         "status": RUNNING,
@@ -318,79 +323,3 @@ def _claim_values(connection: Connection, row: Any, owner: str | None, now: floa
         "started_at": now,
         "next_attempt_at": None,
     }
-
-
-def _newer_than(connection: Connection, row: Any, *, sent_only: bool = False) -> str | None:
-    """The id of a change of this customer that was sent, or waits, and is newer than this one."""
-    if row["trigger"] != "webhook":
-        return None
-    if not sent_only:
-        pending = _pending(connection, row["connection"], row["customer_id"])
-        if pending is not None and pending["id"] != row["id"] and _is_older(row, pending):
-            return str(pending["id"])
-    sent = link_row(connection, row["connection"], row["customer_id"])
-    if sent is None or sent["sent_seq"] is None or sent["sent_transfer_id"] == row["id"]:
-        return None
-    if older(row["changed_at"], row["seq"], sent["sent_changed_at"], sent["sent_seq"]):
-        return str(sent["sent_transfer_id"])
-    return None
-
-
-def _is_older(row: Any, than: RowMapping) -> bool:
-    return older(row["changed_at"], row["seq"], than["changed_at"], than["seq"])
-
-
-def _pending(connection: Connection, name: str, customer_id: str | None) -> RowMapping | None:
-    wanted = select(transfers).where(*_of_customer(name, customer_id), is_pending)
-    return connection.execute(wanted).mappings().first()
-
-
-def _has_running(connection: Connection, name: str, customer_id: str | None) -> bool:
-    wanted = select(transfers.c.seq).where(*_of_customer(name, customer_id), is_running)
-    return connection.execute(wanted).first() is not None
-
-
-def _of_customer(name: str, customer_id: str | None) -> tuple[ColumnElement[bool], ...]:
-    return transfers.c.connection == name, transfers.c.customer_id == customer_id
-
-
-def _supersede_pending(
-    connection: Connection, name: str, customer_id: str | None, by: str, now: float
-) -> tuple[int, ...]:
-    others = (*_of_customer(name, customer_id), is_pending, transfers.c.id != by)
-    ended = connection.execute(
-        update(transfers).where(*others).values(_superseded(by, now)).returning(transfers.c.seq)
-    )
-    return tuple(row.seq for row in ended)
-
-
-def _superseded(by: str, now: float) -> dict[str, Any]:
-    return {
-        "status": "skipped",
-        "reason": f"superseded by the newer change of transfer {by}",
-        "superseded_by": by,
-        "error": None,
-        "failure": None,
-        "finished_at": now,
-        "next_attempt_at": None,
-        "owner": None,
-    }
-
-
-def _locked(connection: Connection, seq: int) -> RowMapping | None:
-    """The row, with its customer locked."""
-    wanted = select(transfers).where(transfers.c.seq == seq)
-    row = connection.execute(wanted).mappings().one_or_none()
-    if row is None or connection.dialect.name == "sqlite":
-        return row
-    lock_customer(connection, row["connection"], row["customer_id"])
-    return connection.execute(wanted).mappings().one_or_none()
-
-
-def _insert(connection: Connection, row: dict[str, Any]) -> Stored:
-    return Stored.of(connection.execute(insert(transfers).values(row).returning(transfers)).mappings().one())
-
-
-def _set(connection: Connection, seq: int, values: dict[str, Any]) -> Stored:
-    statement = update(transfers).where(transfers.c.seq == seq).values(values).returning(transfers)
-    return Stored.of(connection.execute(statement).mappings().one())

@@ -28,12 +28,17 @@ LIST_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which transfers; None = any. `since` in seconds since 1970; `cursor`: only those before this one."""
+    """Which transfers; None = any.
+
+    `since` (included) and `until` (not) in seconds since 1970; `cursor`: only those before this one.
+    """
 
     status: str | None = None
     customer_id: str | None = None
     error: str | None = None
+    reason: str | None = None
     since: float | None = None
+    until: float | None = None
     tracking_guid: str | None = None
     email_hash: str | None = None
     cursor: int | None = None
@@ -45,12 +50,15 @@ class Filter:
             columns.status: self.status,
             columns.customer_id: self.customer_id,
             columns.error: self.error,
+            columns.reason: self.reason,
             columns.tracking_guid: self.tracking_guid,
             columns.email_hash: self.email_hash,
         }
         clauses = [column == value for column, value in equal.items() if value is not None]
         if self.since is not None:
             clauses.append(columns.created_at >= self.since)
+        if self.until is not None:
+            clauses.append(columns.created_at < self.until)
         if self.cursor is not None:
             clauses.append(columns.seq < self.cursor)
         return clauses
@@ -130,7 +138,7 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
         .where(sync_items.c.sync_id == sync_id)
         .group_by(transfers.c.status)
     )
-    by_status: dict[str, int] = dict(connection.execute(statement).tuples().all())
+    by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416
     final = {status: by_status.get(status, 0) for status in FINAL}
     total = sum(by_status.values())
     return {**sync, "total": total, **final, "remaining": total - sum(final.values())}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EmailPlace = Literal["body", "query"]
 StampedFields = dict[str, Any]
+_NOBODY = "nobody@connection-test.invalid"  # .invalid is never anybody's (RFC 2606)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,11 @@ class StampedClient:
         answer = await self._http.call("find", "GET", "/dashboard/customers", params={"search": email})
         wanted = email.casefold()
         return next((each for each in customers_in(answer.body) if (each.email or "").casefold() == wanted), None)
+
+    async def check(self) -> None:
+        """A read-only call that shows whether address, keys and store hash are right. A web page is no success."""
+        answer = await self._http.call("check", "GET", "/dashboard/customers", params={"search": _NOBODY})
+        _refuse_web_page("check", answer)
 
     async def set_subscription(self, email: str, *, subscribed: bool) -> None:
         """Subscribe or unsubscribe this e-mail from survey and review e-mails. A web page is no success."""

@@ -1,0 +1,44 @@
+"""`ipaas-stamped`: the commands for whoever runs the bridge."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+
+import typer
+
+from app.cli import check, errors, send, serve, sync, transfers
+
+_EPILOG = (
+    "All but serve, sandbox and check talk to a running service: at IPAAS_STAMPED_URL (http://127.0.0.1:8080), "
+    "with OPERATOR_API_KEY, and send with IPAAS_WEBHOOK_API_KEY, from the environment or .env."
+)
+
+cli = typer.Typer(
+    help="Customer bridge from iPaaS.com to Stamped.io.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_SERVING, _SENDING, _WATCHING = "Serve", "Send", "Watch and mend"
+for _command, _panel in (
+    (serve.serve, _SERVING),
+    (serve.sandbox, _SERVING),
+    (check.check, _SERVING),
+    (send.send, _SENDING),
+    (sync.sync, _SENDING),
+    (transfers.transfers, _WATCHING),
+    (transfers.show, _WATCHING),
+    (errors.errors, _WATCHING),
+    (transfers.retry, _WATCHING),
+    (transfers.cancel, _WATCHING),
+):
+    cli.command(rich_help_panel=_panel)(_command)
+
+
+def main() -> None:
+    """Run the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a customer's name must not end a command on an old terminal
+    cli()

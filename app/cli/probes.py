@@ -1,0 +1,165 @@
+"""The checks behind `check`. Each says what it found and, where something is wrong, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+from app.calls import CallError, Kind
+from app.catalog import CATALOG, Slug
+from app.cli.client import ServiceProblem, Unreachable
+from app.cli.schema import check_database
+from app.ledger.database import DatabaseFault, read_url
+from app.main import SANDBOX_PATH, connection_of
+from app.redaction import Redactor
+from app.settings import Settings, SettingsFault, load_settings
+
+if TYPE_CHECKING:
+    from app.cli.client import Service
+    from app.connection import Connection
+    from app.mapping import Mapping
+
+State = Literal["ok", "warn", "fail"]
+_CODE = re.compile(r"\b(NFND|VALD|BIZL)-\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `check`."""
+
+    name: str
+    status: State
+    detail: str
+    hint: str = ""
+
+
+def ask_service(service: Service) -> list[Check] | None:
+    """What a running service says of itself. None = none runs."""
+    try:
+        body = service.ready()
+    except Unreachable:
+        return None
+    except ServiceProblem as problem:
+        return [Check("service", "warn", problem.body["detail"], problem.body["resolution"])]
+    checks = [Check("service", body["status"], f"runs at {service.url}")]
+    checks += [
+        Check("service", each["status"], f"{each['name']} is not well", str(each.get("hint", "")))
+        for each in body["checks"]
+        if each["status"] != "ok"
+    ]
+    return checks
+
+
+def check_all(running: list[Check] | None, service: Service) -> list[Check]:
+    """All checks, in order. Raises SettingsFault."""
+    redactor = Redactor()
+    settings = _settings(running, service)
+    connection = connection_of(settings, redactor)
+    try:
+        url = read_url(settings.database_url)
+    except DatabaseFault as fault:
+        message = f"DATABASE_URL is not usable: {fault}."
+        raise SettingsFault([message]) from None
+    redactor.learn(str(url.password or ""))
+    status, detail, hint = check_database(url, redactor)
+    none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")
+    return [
+        _settings_check(settings, connection.mapping),
+        Check("database", status, detail, hint),
+        *asyncio.run(_foreign(settings, connection)),
+        *(running or [none]),
+    ]
+
+
+def _settings(running: list[Check] | None, service: Service) -> Settings:
+    """As `serve` reads them: without any Stamped.io key the sandbox of a service that runs here will do."""
+    try:
+        return load_settings()
+    except SettingsFault as fault:
+        try:
+            settings = load_settings(sandbox_url=f"{service.url}{SANDBOX_PATH}")
+        except SettingsFault:
+            raise fault from None
+        if settings.sandbox_url is None:
+            raise
+        if running is None or not service.is_here:
+            message = "Without any Stamped.io key only `ipaas-stamped serve` starts, against its built-in sandbox."
+            raise SettingsFault([*fault.lines, message]) from None
+        return settings
+
+
+def _settings_check(settings: Settings, mapping: Mapping) -> Check:
+    if settings.sandbox_url is not None:
+        detail = "no Stamped.io keys are set: the sandbox is used, nothing reaches a real store"
+        names = "STAMPED_API_PUBLIC_KEY, STAMPED_API_PRIVATE_KEY and STAMPED_API_STORE_HASH"
+        return Check("settings", "warn", detail, f"To transfer for real, set {names}.")
+    source = f"mapping {settings.mapping_file or 'built-in'}"
+    if mapping.subscribed is None:
+        detail = "consent is not mapped, so subscriptions are left as they are"
+        return Check("settings", "ok", f"complete; {source}, {detail}")
+    return Check("settings", "ok", f"complete; {source}, consent is mapped")
+
+
+async def _foreign(settings: Settings, connection: Connection) -> list[Check]:
+    """The keys of both systems, by one read-only call each."""
+    try:
+        return list(await asyncio.gather(_stamped(settings, connection), _ipaas(settings, connection)))
+    finally:
+        await connection.aclose()
+
+
+async def _stamped(settings: Settings, connection: Connection) -> Check:
+    where = f"{settings.stamped_api_url}, store {settings.stamped_api_store_hash}"
+    try:
+        await connection.stamped.check()
+    except CallError as error:
+        hint = f"{_stamped_hint(error)} {CATALOG[Slug.CUSTOMER].resolution}"
+        return Check("stamped", "warn" if error.kind is Kind.THROTTLED else "fail", f"{where}: {error}", hint)
+    return Check("stamped", "ok", f"{where}: the keys and the store hash are accepted")
+
+
+def _stamped_hint(error: CallError) -> str:
+    if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return "Check STAMPED_API_PUBLIC_KEY and STAMPED_API_PRIVATE_KEY."
+    if error.status == HTTPStatus.NOT_FOUND:
+        return "Check STAMPED_API_STORE_HASH, then STAMPED_API_URL."
+    if error.kind is Kind.THROTTLED:
+        return "Wait: Stamped.io has had too many calls."
+    if error.status is None:
+        return "Check STAMPED_API_URL and the way to it (network, DNS, proxy)."
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return "Check STAMPED_API_URL: what answers there is not Stamped.io's API."
+    return "Try again later."
+
+
+async def _ipaas(settings: Settings, connection: Connection) -> Check:
+    """Asks for a customer that is not there: how that is refused tells whether the token was accepted."""
+    if connection.ipaas is None:
+        detail = "IPAAS_API_URL is not set: records come with the notifications, no external IDs are written back"
+        return Check("ipaas", "ok", detail)
+    where = str(settings.ipaas_api_url)
+    accepted = Check("ipaas", "ok", f"{where}: the token is accepted")
+    try:
+        await connection.ipaas.customer("0", str(uuid4()))
+    except CallError as error:
+        return _refused(error, where, accepted)
+    return accepted
+
+
+def _refused(error: CallError, where: str, accepted: Check) -> Check:
+    resolution = CATALOG[Slug.NOT_LOADED].resolution
+    if error.kind is Kind.REFUSED and _CODE.search(error.message):
+        return accepted
+    detail = f"{where}: {error}"
+    if error.kind is Kind.REFUSED:
+        hint = "The answer has no code of iPaaS.com's. Check IPAAS_API_URL; it ends in /customers as a rule."
+        return Check("ipaas", "warn", detail, hint)
+    if error.kind is Kind.DENIED:
+        return Check("ipaas", "fail", detail, f"Renew IPAAS_API_TOKEN. {resolution}")
+    if error.kind is Kind.THROTTLED:
+        return Check("ipaas", "warn", detail, "Wait: iPaaS.com has had too many calls.")
+    return Check("ipaas", "fail", detail, f"Check IPAAS_API_URL and the way to it. {resolution}")

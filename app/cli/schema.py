@@ -1,0 +1,87 @@
+"""Looks at the database without changing it: reachable, its schema, and who has it open."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from app.ledger import database
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Engine
+
+    from app.redaction import Redactor
+
+Found = tuple[Literal["ok", "warn", "fail"], str, str]
+_CONNECT_SECONDS = 5
+
+
+def check_database(url: URL, redactor: Redactor) -> Found:
+    """State, what was found, what to do."""
+    shown = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return _check_file(Path(url.database or ""), shown, redactor)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    return _check_schema(engine, shown, redactor, "Check that it runs, and user name and password.")
+
+
+def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:
+    if not path.exists():
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not os.access(folder, os.W_OK):
+            return "fail", f"{shown}: {folder} cannot be written", "Set DATABASE_URL to a place that can."
+        return "ok", f"{shown}: is created at the first start", ""
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return "fail", f"{shown}: the file or its folder cannot be written", "Give this user the right to."
+    engine = create_engine(
+        "sqlite://",
+        poolclass=NullPool,
+        creator=lambda: sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_CONNECT_SECONDS),
+    )
+    status, detail, hint = _check_schema(engine, shown, redactor, "Restore the file, or set another DATABASE_URL.")
+    if status != "fail" and _is_open(path):
+        detail += "; a running service has it open"
+    return status, detail, hint
+
+
+def _check_schema(engine: Engine, shown: str, redactor: Redactor, hint: str) -> Found:
+    try:
+        with engine.connect() as connection:
+            version = None
+            if inspect(connection).has_table("alembic_version"):
+                version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except DBAPIError as error:
+        reason = redactor.text(str(error.orig).strip().partition("\n")[0])
+        return "fail", f"{shown}: {reason}", hint
+    known = [each.revision for each in _scripts().walk_revisions()]  # newest first
+    if version is None:
+        return "ok", f"{shown}: reachable; the schema is created at the first start", ""
+    if version not in known:
+        return "fail", f"{shown}: schema {version} is of a newer version of this product", "Update the product."
+    if version != known[0]:
+        return "warn", f"{shown}: schema {version}", f"The next start brings it to {known[0]}."
+    return "ok", f"{shown}: reachable, schema {version}", ""
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(database.__file__).parent / "migrations"))
+
+
+def _is_open(path: Path) -> bool:
+    """Whether a service holds the file's lock (app.ledger.database); it is let go of at once."""
+    try:
+        with path.with_name(path.name + ".lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

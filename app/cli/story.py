@@ -1,0 +1,88 @@
+"""One transfer, told to a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from app.cli.output import clean, moment, problem_lines, styled, what_became
+
+if TYPE_CHECKING:
+    from app.cli.output import Output
+
+_TRIGGERS = {"webhook": "by webhook", "manual": "by hand", "sync": "by Manual Sync"}
+
+
+def tell(out: Output, transfer: dict[str, Any], *, revealed: bool) -> None:
+    """From its receipt to its record."""
+    out.line(styled(transfer["status"]), what_became(transfer))
+    _pair(out, "Transfer", transfer["transfer_id"])
+    _pair(out, "Customer", transfer["customer_id"])
+    _pair(out, "Stamped.io id", transfer["external_id"])
+    _pair(out, "Scope", transfer["scope"])
+    _pair(out, "Destination", transfer["destination"])
+    _pair(out, "Tracking GUID", transfer["tracking_guid"])
+    _pair(out, "Superseded by", transfer["superseded_by"])
+    out.line("Story", style="bold")
+    out.line(f"  {moment(transfer['created_at'])}  received {_TRIGGERS.get(transfer['trigger'], '')}".rstrip())
+    for number, attempt in enumerate(transfer["attempts"], start=1):
+        _attempt(out, number, attempt)
+    if transfer["finished_at"]:
+        out.line(f"  {moment(transfer['finished_at'])} ", styled(transfer["status"]))
+    elif transfer["next_attempt_at"]:
+        out.line(f"  {moment(transfer['next_attempt_at'])}  next try")
+    if transfer["error"]:
+        out.line(str(transfer["error"]["title"]), style="bold red")
+        for line in problem_lines(transfer["error"]):
+            out.console.print(line)
+    _record(out, transfer["record"], revealed=revealed)
+
+
+def _attempt(out: Output, number: int, attempt: dict[str, Any]) -> None:
+    seconds = _between(attempt["started_at"], attempt["finished_at"])
+    took = "" if seconds is None else f"in {_duration(seconds)}"
+    parts = [
+        f"{clean(name).replace('_', ' ')} {_duration(float(each))}" for name, each in attempt["steps"].items()
+    ]
+    steps = f"({', '.join(parts)})" if parts else ""
+    out.line(f"  {moment(attempt['started_at'])}  try {number}", styled(attempt["outcome"]), took, steps)
+    stamped = attempt["stamped"] or {}
+    if stamped.get("operation"):
+        status = f"HTTP status {stamped['status']}" if stamped.get("status") else "no answer"
+        said = f": {clean(stamped['message'])}" if stamped.get("message") else ""
+        out.line(f"    Stamped.io, {clean(stamped['operation'])}: {status}{said}", style="dim")
+    elif attempt["detail"]:
+        out.line(f"    {clean(attempt['detail'])}", style="dim")
+
+
+def _record(out: Output, record: dict[str, Any] | None, *, revealed: bool) -> None:
+    if record is None:
+        out.line("No record is kept; a re-run fetches it from iPaaS.com.", style="dim")
+        return
+    out.console.print(
+        Text.assemble(("Record", "bold"), "" if revealed else "  (e-mail and names masked; --reveal shows them)")
+    )
+    for name, value in record.items():
+        if name == "custom_fields":
+            for field in value or ():
+                _pair(out, f"{clean(field.get('custom_field_name'))} (custom)", field.get("value"))
+        elif value not in (None, [], {}):
+            _pair(out, name, value)
+
+
+def _pair(out: Output, name: str, value: object) -> None:
+    if value is not None:
+        out.line(f"  {clean(name):<18} {clean(value)}")
+
+
+def _between(start: str, end: str) -> float | None:
+    try:
+        return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

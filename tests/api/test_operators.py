@@ -1,0 +1,450 @@
+"""What operators do over HTTP, and what callers are promised: the contract's table, call by call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from app.clock import Clock
+from tests.conftest import BridgeFactory
+from tests.support import (
+    GUID,
+    IPAAS,
+    OPERATOR_KEY,
+    RECORD,
+    WEBHOOK,
+    WEBHOOK_KEY,
+    Answer,
+    FakeClock,
+    Wire,
+    customer,
+    envelope,
+    notification,
+    reply,
+    sent,
+)
+
+ASYNC = {"Prefer": "respond-async"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+AWAY = reply(500, {"message": "Something went wrong."})
+REFUSED = reply(422, {"message": "Email is not valid."})
+SYNC = "/customers/150713/sync"
+CALLS = [
+    ("POST", SYNC),
+    ("POST", "/syncs"),
+    ("GET", "/syncs/1"),
+    ("POST", "/syncs/1/cancel"),
+    ("GET", "/transfers"),
+    ("GET", "/transfers/1"),
+    ("POST", "/transfers/1/retry"),
+    ("POST", "/transfers/1/cancel"),
+    ("POST", "/transfers/retry"),
+    ("GET", "/rejections"),
+]
+
+
+class Operator:
+    """Calls with the operator's key; every answer must say that nobody may keep it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        answer = await self._client.request(method, path, headers=OPERATOR | more.pop("headers", {}), **more)
+        if answer.is_success:
+            assert answer.headers["Cache-Control"] == "no-store"
+        return answer
+
+    async def get(self, path: str, **query: Any) -> Any:
+        answer = await self.call("GET", path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return await self.call("POST", path, **({} if body is None else {"json": body}), headers=headers)
+
+    async def until(self, path: str, **wanted: Any) -> Any:
+        """What is there, as soon as it says so."""
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.get(path)
+                if all(found[name] == value for name, value in wanted.items()):
+                    return found
+                await asyncio.sleep(0.002)  # the engine works in the background
+
+
+def person(number: int, **fields: Any) -> dict[str, Any]:
+    record = RECORD | {"id": number, "email_address": f"person{number}@example.com"} | fields
+    return notification(id=str(number), tracking_guid=str(uuid4()), customer=record)
+
+
+async def failed(client: httpx.AsyncClient, *numbers: int) -> list[str]:
+    """Transfers that failed, oldest first."""
+    found = []
+    for number in numbers or (1,):
+        answer = await client.post(WEBHOOK, json=envelope(person(number)))
+        assert answer.status_code in {422, 502}
+        found.append(answer.json()["instance"].removeprefix("/transfers/"))
+    return found
+
+
+class Gate:
+    """Stamped.io does not answer before it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.reached.set()
+        await self.opened.wait()
+        body = sent(request)
+        return httpx.Response(200, json=customer(email=body["email"]) if body else RECORD)
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+async def test_keys(bridge: BridgeFactory, method: str, path: str) -> None:
+    async with bridge() as client:
+        for key, status in (("", 401), ("nonsense", 401), (WEBHOOK_KEY, 403)):
+            answer = await client.request(method, path, headers={"Authorization": f"Bearer {key}"})
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+        assert (await client.post(WEBHOOK, json=envelope(), headers=OPERATOR)).status_code == 403
+
+
+async def test_manual_sync_without_any_record_says_what_to_do(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        answer = await Operator(client).post(SYNC)
+        assert answer.status_code == 404
+        assert "IPAAS_API_URL" in answer.json()["detail"]
+        assert "body" in answer.json()["detail"]
+        assert (await Operator(client).get("/transfers"))["items"] == []
+
+
+async def test_manual_sync_always_sends_the_last_record_again(bridge: BridgeFactory) -> None:
+    wire = Wire()
+    async with bridge(wire) as client:
+        first = (await client.post(WEBHOOK, json=envelope())).json()["results"][0]
+        answers = [await Operator(client).post(SYNC) for _ in range(2)]
+        results = [answer.json()["results"][0] for answer in answers]
+        shown = await Operator(client).get(f"/transfers/{results[1]['transfer_id']}")
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [result["action"] for result in results] == ["updated", "updated"]
+    assert len({result["tracking_guid"] for result in [first, *results]}) == 3, "a key of its own each time"
+    assert all("Idempotent-Replayed" not in answer.headers for answer in answers)
+    assert wire.operations == ["add", "update", "update"]
+    assert shown["trigger"] == "manual"
+
+
+async def test_manual_sync_fetches_where_it_can(bridge: BridgeFactory) -> None:
+    wire = Wire(load=reply(200, RECORD | {"first_name": "Fresh"}))
+    async with bridge(wire, **IPAAS) as client:
+        answer = await Operator(client).post(SYNC)
+    assert answer.status_code == 200
+    assert sent(wire.last("add"))["firstName"] == "Fresh"
+
+
+async def test_manual_sync_of_a_record_in_the_body_though_it_is_older(bridge: BridgeFactory) -> None:
+    wire = Wire()
+    async with bridge(wire) as client:
+        newer = RECORD | {"updated_datetime": "2026-11-24T10:00:00Z"}
+        await client.post(WEBHOOK, json=envelope(notification(customer=newer)))
+        older = RECORD | {"first_name": "Older", "updated_datetime": "2020-01-01T00:00:00Z"}
+        answer = await Operator(client).post(SYNC, older)
+        assert answer.json()["results"][0]["status"] == "succeeded"
+        assert sent(wire.last("update"))["firstName"] == "Older"
+        wrong = await Operator(client).post(SYNC, {"email_address": ["x"]})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["pointer"].startswith("/email_address")
+
+
+async def test_manual_sync_fails_as_the_webhook_does(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(add=REFUSED)) as client:
+        answer = await Operator(client).post(SYNC, RECORD)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == "/errors/customer-create-or-update-failed"
+
+
+async def test_a_sync_of_many_counts(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(load=[reply(200, RECORD), reply(404, {"message": "NFND-1"})]), **IPAAS) as client:
+        operator = Operator(client)
+        answer = await operator.post("/syncs", {"customer_ids": ["1", 2, "1"]})
+        assert answer.status_code == 202
+        where = answer.headers["Location"]
+        assert where == f"/syncs/{answer.json()['sync_id']}"
+        counts = await operator.until(where, remaining=0)
+        assert (counts["total"], counts["succeeded"], counts["failed"], counts["skipped"]) == (2, 1, 1, 0)
+        items = (await operator.get("/transfers"))["items"]
+        assert {item["trigger"] for item in items} == {"sync"}
+        assert (await operator.call("GET", "/syncs/nobody")).status_code == 404
+
+
+async def test_three_thousand_ids_are_taken_and_one_more_is_not(bridge: BridgeFactory) -> None:
+    gate = Gate()
+    async with bridge(Wire(load=gate), **IPAAS) as client:
+        operator = Operator(client)
+        too_many = await operator.post("/syncs", {"customer_ids": list(range(1, 3002))})
+        assert too_many.status_code == 422
+        assert too_many.json()["errors"][0]["pointer"] == "/customer_ids"
+        assert (await operator.post("/syncs", {"customer_ids": []})).status_code == 422
+        assert (await operator.get("/transfers"))["items"] == []
+        answer = await operator.post("/syncs", {"customer_ids": list(range(1, 3001))})
+        where = answer.headers["Location"]
+        assert (await operator.get(where))["total"] == 3000
+        await gate.reached.wait()
+        cancelled = (await operator.post(f"{where}/cancel")).json()
+        begun = cancelled["remaining"]
+        assert 1 <= begun <= 10, "what has begun goes on"
+        assert cancelled["cancelled"] == 3000 - begun
+        assert (await operator.post(f"{where}/cancel")).json()["cancelled"] == 3000 - begun
+        gate.opened.set()
+        assert (await operator.until(where, remaining=0))["cancelled"] == 3000 - begun
+        assert (await operator.post("/syncs/nobody/cancel")).status_code == 404
+
+
+async def test_lists_are_filtered_and_paged(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    async with bridge(Wire(add=[REFUSED, reply(200, customer())]), clock=clock) as client:
+        operator = Operator(client)
+        await failed(client, 1)
+        clock.advance(60)
+        for number in range(2, 8):
+            await client.post(WEBHOOK, json=envelope(person(number)))
+        await client.post(WEBHOOK, json=envelope(notification(id="1", scope="customer/deleted", customer=...)))
+        pages, cursor = [], None
+        while True:
+            page = await operator.get("/transfers", limit=3, **({"cursor": cursor} if cursor else {}))
+            pages.append([item["customer_id"] for item in page["items"]])
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert pages == [["1", "7", "6"], ["5", "4", "3"], ["2", "1"]]
+
+        async def listed(**query: Any) -> list[str]:
+            return [item["status"] for item in (await operator.get("/transfers", **query))["items"]]
+
+        assert await listed(status="failed") == ["failed"]
+        assert await listed(customer_id="1") == ["skipped", "failed"]
+        assert await listed(error="customer-create-or-update-failed") == ["failed"]
+        assert await listed(error="customer-not-loaded") == []
+        assert len(await listed(since="2026-11-24T10:00:30Z")) == 7
+        assert len(await listed(limit=200)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", "201"), ("limit", "0"), ("status", "lost"), ("error", "x"), ("since", "x"), ("cursor", "x")],
+)
+async def test_a_list_asked_for_wrongly(bridge: BridgeFactory, name: str, value: str) -> None:
+    async with bridge() as client:
+        answer = await Operator(client).call("GET", "/transfers", params={name: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/{name}"
+
+
+async def test_one_transfer_with_its_attempts(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(add=[REFUSED, reply(200, customer())])) as client:
+        operator = Operator(client)
+        notified = notification(scope="Customer/Updated")
+        transfer_id = (await client.post(WEBHOOK, json=envelope(notified))).json()["instance"]
+        shown = await operator.get(transfer_id)
+        assert UUID(shown["transfer_id"])
+        assert (shown["status"], shown["scope"], shown["trigger"]) == ("failed", "customer/updated", "webhook")
+        assert (shown["tracking_guid"], shown["customer_id"]) == (GUID, "150713")
+        assert shown["record"]["email_address"] == RECORD["email_address"]
+        assert shown["error"]["type"] == "/errors/customer-create-or-update-failed"
+        assert shown["next_attempt_at"] is None
+        (attempt,) = shown["attempts"]
+        assert attempt["outcome"] == "failed"
+        assert attempt["stamped"] == {"operation": "create", "status": 422, "message": "Email is not valid."}
+        assert attempt["started_at"] <= attempt["finished_at"]
+        again = await operator.post(f"{transfer_id}/retry")
+        assert again.status_code == 200
+        assert again.json()["results"][0]["status"] == "succeeded"
+        shown = await operator.get(transfer_id)
+        assert [attempt["outcome"] for attempt in shown["attempts"]] == ["failed", "succeeded"]
+        assert (shown["status"], shown["error"], shown["external_id"]) == ("succeeded", None, "143491")
+        assert (await operator.call("GET", "/transfers/nobody")).status_code == 404
+
+
+async def test_retry_and_cancel_where_they_make_no_sense(bridge: BridgeFactory) -> None:
+    gate = Gate()
+    async with bridge(Wire(add=gate)) as client:
+        operator = Operator(client)
+        caller = asyncio.create_task(client.post(WEBHOOK, json=envelope()))
+        await gate.reached.wait()
+        (item,) = (await operator.get("/transfers"))["items"]
+        path = f"/transfers/{item['transfer_id']}"
+        for what in ("retry", "cancel"):
+            answer = await operator.post(f"{path}/{what}")
+            assert answer.status_code == 409
+            assert "running" in answer.json()["detail"]
+        gate.opened.set()
+        assert (await caller).status_code == 200
+        for what in ("retry", "cancel"):
+            answer = await operator.post(f"{path}/{what}")
+            assert answer.status_code == 409
+            assert answer.json()["type"] == "/errors/conflict"
+            assert "succeeded" in answer.json()["detail"]
+            assert (await operator.post(f"/transfers/nobody/{what}")).status_code == 404
+
+
+async def test_a_waiting_one_shows_its_next_try_and_can_be_cancelled_and_run_again(
+    bridge: BridgeFactory,
+) -> None:
+    async with bridge(Wire(add=[AWAY, AWAY, AWAY, reply(200, customer())])) as client:
+        operator = Operator(client)
+        accepted = await client.post(WEBHOOK, json=envelope(), headers=ASYNC)
+        path = accepted.headers["Location"]
+        waiting = await operator.until(path, status="waiting")
+        assert waiting["next_attempt_at"].startswith("2026-11-24T10:21:0"), "20 minutes and half of 10 %"
+        assert waiting["error"]["retryable"]
+        assert waiting["attempts"][0]["stamped"]["status"] == 500
+        listed = await operator.get("/transfers", status="waiting")
+        assert listed["items"][0]["next_attempt_at"] == waiting["next_attempt_at"]
+        cancelled = await operator.post(f"{path}/cancel")
+        assert cancelled.status_code == 200
+        assert (cancelled.json()["status"], cancelled.json()["next_attempt_at"]) == ("cancelled", None)
+        assert (await operator.post(f"{path}/cancel")).status_code == 409
+        assert (await operator.post(f"{path}/retry")).json()["results"][0]["status"] == "succeeded"
+
+
+async def test_all_failed_ones_again(bridge: BridgeFactory) -> None:
+    wire = Wire(add=REFUSED)
+    async with bridge(wire) as client:
+        operator = Operator(client)
+        await failed(client, 1, 2, 3)
+        wire.script(add=reply(200, customer()))
+        wanted = {"status": "failed", "error": "customer-create-or-update-failed"}
+        dry = await operator.post("/transfers/retry", wanted | {"dry_run": True})
+        assert (dry.status_code, dry.json()["total"]) == (200, 3)
+        assert (await operator.post("/transfers/retry", {"since": "2027-01-01", "dry_run": True})).json()[
+            "total"
+        ] == 0
+        assert len((await operator.get("/transfers", status="failed"))["items"]) == 3
+        answer = await operator.post("/transfers/retry", wanted)
+        assert answer.status_code == 202
+        counts = await operator.until(answer.headers["Location"], remaining=0)
+        assert (counts["total"], counts["succeeded"]) == (3, 3)
+        assert (await operator.post("/transfers/retry", {"status": "running"})).status_code == 422
+        assert (await operator.post("/transfers/retry", {"dry": True})).status_code == 422
+
+
+async def test_rejections_show_why_and_never_what(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        secret = "somebody@example.com"
+        await client.post(WEBHOOK, content=f'{{"email": "{secret}"'.encode())
+        await client.post(WEBHOOK, json={"notifications": secret})
+        await client.post(WEBHOOK, json=envelope(), headers={"Authorization": f"Bearer {secret}"})
+        await client.post(WEBHOOK, json=envelope())
+        found = await Operator(client).get("/rejections")
+    assert [item["status"] for item in found["items"]] == [401, 422, 400]
+    assert [item["error"] for item in found["items"]] == ["unauthorized", "invalid-request", "invalid-request"]
+    for item in found["items"]:
+        assert set(item) == {"at", "status", "error", "reason", "address"}
+        assert item["at"].startswith("2026-11-24T10:00:0")
+        assert item["reason"]
+        assert item["address"] == "127.0.0.1"
+        assert secret not in str(item)
+
+
+async def test_a_repeat_after_success_is_replayed(bridge: BridgeFactory) -> None:
+    wire = Wire()
+    async with bridge(wire) as client:
+        first = await client.post(WEBHOOK, json=envelope())
+        again = await client.post(WEBHOOK, json=envelope())
+        mixed = await client.post(WEBHOOK, json=envelope(notification(), person(2)))
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json() == first.json()
+    assert "Idempotent-Replayed" not in mixed.headers, "only one of the two is a repeat"
+    assert mixed.json()["results"][0] == first.json()["results"][0]
+    assert wire.operations == ["add", "add"]
+
+
+async def test_a_repeat_while_it_runs_waits_for_it(bridge: BridgeFactory) -> None:
+    gate = Gate()
+    wire = Wire(add=gate)
+    async with bridge(wire) as client:
+        first = asyncio.create_task(client.post(WEBHOOK, json=envelope()))
+        await gate.reached.wait()
+        second = asyncio.create_task(client.post(WEBHOOK, json=envelope()))
+        promised = await client.post(WEBHOOK, json=envelope(), headers=ASYNC)
+        assert promised.status_code == 202
+        gate.opened.set()
+        answers = await asyncio.gather(first, second)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert wire.operations == ["add"]
+
+
+@pytest.mark.parametrize("answer", [REFUSED, AWAY])
+async def test_a_repeat_after_failure_runs_again(bridge: BridgeFactory, answer: Answer) -> None:
+    wire = Wire(add=answer)
+    async with bridge(wire) as client:
+        (transfer_id,) = [(await client.post(WEBHOOK, json=envelope())).json()["instance"]]
+        wire.script(add=reply(200, customer()))
+        again = await client.post(WEBHOOK, json=envelope())
+    assert again.status_code == 200
+    assert "Idempotent-Replayed" not in again.headers
+    assert f"/transfers/{again.json()['results'][0]['transfer_id']}" == transfer_id
+
+
+async def test_respond_async(bridge: BridgeFactory) -> None:
+    gate = Gate()
+    async with bridge(Wire(add=gate)) as client:
+        answer = await client.post(WEBHOOK, json=envelope(), headers=ASYNC)
+        assert answer.status_code == 202
+        assert answer.headers["Preference-Applied"] == "respond-async"
+        (result,) = answer.json()["results"]
+        assert answer.headers["Location"] == f"/transfers/{result['transfer_id']}"
+        assert (result["status"], result["action"], result["external_id"]) == ("accepted", None, None)
+        gate.opened.set()
+        await Operator(client).until(answer.headers["Location"], status="succeeded")
+
+
+@pytest.mark.parametrize("prefer", [None, "wait=1"])
+async def test_patience_that_ends_is_answered_202(bridge: BridgeFactory, prefer: str | None) -> None:
+    gate = Gate()
+    overrides = {} if prefer else {"response_timeout_seconds": 0.05}
+    async with bridge(Wire(add=gate), clock=Clock(), **overrides) as client:
+        answer = await client.post(WEBHOOK, json=envelope(), headers={"Prefer": prefer} if prefer else {})
+        assert answer.status_code == 202
+        assert answer.headers.get("Preference-Applied") == prefer
+        operator = Operator(client)
+        shown = await operator.get(answer.headers["Location"])
+        assert (shown["status"], shown["promised"]) == ("running", True)
+        gate.opened.set()
+        await operator.until(answer.headers["Location"], status="succeeded")
+
+
+async def test_a_caller_with_more_patience_than_is_needed(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        answer = await client.post(WEBHOOK, json=envelope(), headers={"Prefer": "wait=500"})
+        assert answer.status_code == 200
+        assert answer.headers["Preference-Applied"] == "wait=120"
+
+
+async def test_a_caller_that_was_told_the_error_leaves_no_schedule(bridge: BridgeFactory) -> None:
+    clock, wire = FakeClock(), Wire(add=AWAY)
+    async with bridge(wire, clock=clock) as client:
+        operator = Operator(client)
+        answer = await client.post(WEBHOOK, json=envelope())
+        assert answer.status_code == 502
+        assert answer.json()["retryable"]
+        made = len(wire.requests)
+        shown = await operator.get(answer.json()["instance"])
+        assert (shown["status"], shown["next_attempt_at"], shown["promised"]) == ("failed", None, False)
+        clock.advance(24 * 3600)
+        promised = await client.post(WEBHOOK, json=envelope(person(2)), headers=ASYNC)
+        await operator.until(promised.headers["Location"], status="waiting")
+        assert {sent(request)["email"] for request in wire.requests[made:]} == {"person2@example.com"}
+        clock.advance(21 * 60 + 1)
+        wire.script(add=reply(200, customer()))
+        await operator.until(promised.headers["Location"], status="succeeded")

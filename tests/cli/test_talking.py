@@ -1,0 +1,340 @@
+"""The commands against made-up services, and against none: problems, pages, keys, masks, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from app.cli.options import read_since
+from app.cli.output import clean
+from app.cli.privacy import masked
+from tests.cli.conftest import Pretend, Run
+from tests.support import OPERATOR_KEY
+
+TRANSFER: dict[str, Any] = {
+    "transfer_id": "0b0e7a52-4b3e-7c7f-9c59-6f0f3f1d2a10",
+    "tracking_guid": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "customer_id": "150713",
+    "status": "failed",
+    "action": None,
+    "external_id": None,
+    "subscription": None,
+    "reason": None,
+    "scope": "customer/updated",
+    "trigger": "webhook",
+    "error": "customer-not-loaded",
+    "attempts_made": 1,
+    "next_attempt_at": None,
+    "superseded_by": None,
+    "created_at": "2026-11-24T09:30:00.000Z",
+    "finished_at": "2026-11-24T09:30:01.000Z",
+}
+COUNTS = {"sync_id": "s-1", "total": 2, "succeeded": 0, "skipped": 0, "failed": 0, "cancelled": 0, "remaining": 2}
+COMMANDS = [
+    ("send", "--id", "1"),
+    ("sync", "1"),
+    ("transfers",),
+    ("show", "1"),
+    ("retry", "1"),
+    ("retry", "--failed"),
+    ("cancel", "1"),
+    ("errors",),
+    ("errors", "--catalog"),
+]
+
+
+def page(*items: dict[str, Any], following: str | None = None) -> httpx.Response:
+    return httpx.Response(200, json={"items": list(items), "next": following})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_service_is_one_line_that_says_what_to_do(run: Run, command: tuple[str, ...]) -> None:
+    ran = run(*command)
+    assert (ran.code, ran.out) == (1, "")
+    assert len(ran.err.splitlines()) == 1
+    assert ran.err.startswith("No service answers at http://127.0.0.1:")
+    assert "ipaas-stamped serve" in ran.err
+    problem = json.loads(run(*command, "--json").out)
+    assert problem["title"] == "No service answers"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="<h1>It works!</h1>"),
+        httpx.Response(302, headers={"Location": "https://elsewhere.test"}),
+        httpx.Response(500, json={"error": "no"}),
+        httpx.Response(404, json=["no"]),
+    ],
+    ids=["web page", "redirect", "other JSON", "a list"],
+)
+def test_a_stranger_at_the_address_is_named(
+    run: Run, pretend: Pretend, command: tuple[str, ...], answer: httpx.Response
+) -> None:
+    pretend(lambda _request: answer)
+    ran = run(*command)
+    assert (ran.code, ran.out) == (1, "")
+    assert "is not this service" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [(httpx.ReadTimeout("late"), "No answer in time"), (httpx.RemoteProtocolError("cut"), "No answer")],
+)
+def test_a_connection_that_breaks(run: Run, pretend: Pretend, error: Exception, title: str) -> None:
+    def answer(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    pretend(answer)
+    ran = run("transfers", "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out)["title"] == title
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "sent"),
+    [
+        ("http://127.0.0.1:8080", None, "sandbox-operator-key"),
+        ("http://localhost:8080", None, "sandbox-operator-key"),
+        ("http://[::1]:8080", None, "sandbox-operator-key"),
+        ("http://127.0.0.1:8080", OPERATOR_KEY, OPERATOR_KEY),
+        ("https://bridge.test", OPERATOR_KEY, OPERATOR_KEY),
+    ],
+)
+def test_the_sandbox_key_is_for_this_machine_only(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, url: str, key: str | None, sent: str
+) -> None:
+    monkeypatch.setenv("IPAAS_STAMPED_URL", url)
+    if key is not None:
+        monkeypatch.setenv("OPERATOR_API_KEY", key)
+    requests = pretend(lambda _request: page())
+    assert run("transfers").code == 0
+    assert requests[0].headers["Authorization"] == f"Bearer {sent}"
+    assert str(requests[0].url).startswith(url)
+
+
+def test_without_a_key_nothing_is_sent_elsewhere(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPAAS_STAMPED_URL", "https://bridge.test")
+    requests = pretend(lambda _request: page())
+    ran = run("transfers")
+    assert ran.code == 1
+    assert "Set OPERATOR_API_KEY in the environment or in .env" in ran.err
+    assert requests == []
+
+
+def test_the_first_webhook_key_of_a_rotation_is_sent(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPAAS_WEBHOOK_API_KEY", " new-Fj3 , old-Qa8 ")
+    requests = pretend(lambda _request: httpx.Response(200, json={"results": []}))
+    run("send", "--id", "1", "--wait", "7", "--scope", "Customer/Created/debug")
+    assert requests[0].headers["Authorization"] == "Bearer new-Fj3"
+    assert requests[0].headers["Prefer"] == "wait=7"
+    (sent,) = json.loads(requests[0].content)["notifications"]
+    assert sent["scope"] == "Customer/Created/debug"
+    assert requests[0].headers["X-Correlation-Id"] == sent["tracking_guid"]
+    assert "customer" not in sent
+
+
+@pytest.mark.parametrize(("name", "value"), [("IPAAS_STAMPED_URL", "bridge"), ("OPERATOR_API_KEY", "kéy-Lw4")])
+def test_a_setting_of_the_cli_that_is_malformed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ran = run("transfers")
+    assert ran.code == 1
+    assert ran.err.startswith(f"{name} is not usable: ")
+    assert value not in ran.err.removeprefix(name)
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_a_list_of_more_than_a_page_is_fetched_page_by_page(run: Run, pretend: Pretend) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        size = int(request.url.params["limit"])
+        return page(*[TRANSFER] * size, following="7" if "cursor" not in request.url.params else None)
+
+    requests = pretend(answer)
+    found = json.loads(run("transfers", "--limit", "250", "--status", "failed", "--json").out)
+    assert len(found["items"]) == 250
+    asked = [dict(request.url.params) for request in requests]
+    assert asked == [
+        {"status": "failed", "limit": "200"},
+        {"status": "failed", "limit": "50", "cursor": "7"},
+    ]
+    assert len(json.loads(run("transfers", "--all", "--json").out)["items"]) == 400
+    assert len(run("transfers", "--all").out.splitlines()) == 401
+
+
+def test_the_first_list_says_what_to_do_first(run: Run, pretend: Pretend) -> None:
+    pretend(lambda _request: page())
+    assert "ipaas-stamped send --id 1" in run("transfers").out
+
+
+def test_failed_transfers_are_grouped_by_error_and_message(run: Run, pretend: Pretend) -> None:
+    sentence = "The customer could not be loaded from iPaaS.com, so nothing was sent to Stamped.io."
+    reasons = ["HTTP status 404.", "HTTP status 401.", "HTTP status 401."]
+    items = [TRANSFER | {"reason": f"{sentence} {reason}"} for reason in reasons]
+    items.append(TRANSFER | {"error": "of-a-newer-version", "created_at": "2026-11-24T08:00:00.000Z"})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"errors": []}) if request.url.path == "/errors" else page(*items)
+
+    pretend(answer)
+    found = json.loads(run("errors", "--json").out)
+    assert [(group["error"], group["count"]) for group in found["groups"]] == [
+        ("customer-not-loaded", 3),
+        ("of-a-newer-version", 1),
+    ]
+    assert found["groups"][0]["messages"] == [
+        {"message": "HTTP status 401.", "count": 2},
+        {"message": "HTTP status 404.", "count": 1},
+    ]
+    assert "2 x HTTP status 401." in run("errors").out
+
+
+def test_foreign_text_cannot_drive_the_terminal(run: Run, pretend: Pretend) -> None:
+    evil = "\x1b]0;owned\x07 [red]not markup[/red] \u202etxet\n\x9b31m"
+    pretend(lambda _request: page(TRANSFER | {"reason": evil, "customer_id": evil}))
+    out = run("transfers").out
+    assert not set(out) & set("\x07\x9b\u202e")
+    assert "[red]not markup[/red]" in out
+    assert len(out.splitlines()) == 2
+    assert json.loads(run("transfers", "--json").out)["items"][0]["reason"] == evil
+
+
+def test_ctrl_c_leaves_the_sync_to_the_service(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.cli.sync.time.sleep", interrupted)
+    requests = pretend(lambda request: httpx.Response(202 if request.method == "POST" else 200, json=COUNTS))
+    ran = run("sync", "1", "2")
+    assert (ran.code, ran.out) == (130, "")
+    assert "ipaas-stamped sync --follow s-1" in ran.err
+    assert json.loads(run("sync", "1", "2", "--json").out) == COUNTS
+    assert [request.url.path for request in requests if request.method == "POST"] == ["/syncs", "/syncs"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"),
+    [({"succeeded": 2}, 0), ({"succeeded": 1, "skipped": 1}, 0), ({"failed": 1}, 1), ({"cancelled": 2}, 1)],
+)
+def test_the_exit_code_of_a_sync(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, ended: dict[str, int], code: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("app.cli.sync.time.sleep", slept.append)
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=COUNTS | (ended | {"remaining": 0} if len(slept) > 30 else {}))
+
+    pretend(answer)
+    assert run("sync", "--follow", "s-1").code == code
+    assert slept == sorted(slept)
+    assert max(slept) == 1.0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("send",),
+        ("send", "--id", "1", "--async", "--wait", "3"),
+        ("send", "--id", "1", "--field", "novalue"),
+        ("send", "--record", "nowhere.json"),
+        ("sync",),
+        ("sync", "1", "--follow", "s-1"),
+        ("sync", "--file", "nowhere.txt"),
+        ("sync", " "),
+        ("sync", *(str(number) for number in range(3001))),
+        ("retry",),
+        ("retry", "1", "--failed"),
+        ("retry", "1", "--since", "2h"),
+        ("retry", "--failed", "--error", "no-such-error"),
+        ("transfers", "--since", "yesterday"),
+        ("transfers", "--status", "broken"),
+        ("errors", "--catalog", "--since", "2h"),
+    ],
+    ids=lambda command: " ".join(command[:4]),
+)
+def test_usage_that_makes_no_sense_ends_with_2(run: Run, pretend: Pretend, command: tuple[str, ...]) -> None:
+    requests = pretend(lambda _request: page())
+    ran = run(*command)
+    assert (ran.code, ran.out) == (2, "")
+    assert requests == []
+
+
+@pytest.mark.parametrize("content", ["not json", "[1]", '{"a": ' * 2000], ids=["text", "list", "deep"])
+def test_a_record_that_is_none(run: Run, content: str) -> None:
+    assert run("send", "--record", "-", typed=content).code == 2
+
+
+def test_a_file_of_ids_that_is_no_text(run: Run) -> None:
+    assert run("sync", "--file", "-", typed=b"\xff\xfe\x00").code == 2
+
+
+def test_single_fields_go_over_those_of_the_file(run: Run, pretend: Pretend) -> None:
+    requests = pretend(lambda _request: httpx.Response(200, json={"results": []}))
+    record = {"id": 7, "first_name": "A", "custom_fields": [{"custom_field_name": "X", "value": "1"}]}
+    options = ("--field", "first_name=B=C", "--custom-field", "Y=", "--id", "8")
+    run("send", "--record", "-", *options, typed=json.dumps(record))
+    (sent,) = json.loads(requests[0].content)["notifications"]
+    assert sent["id"] == "8"
+    assert sent["customer"] == {
+        "id": 7,
+        "first_name": "B=C",
+        "custom_fields": [
+            {"custom_field_name": "X", "value": "1"},
+            {"custom_field_name": "Y", "value": ""},
+        ],
+    }
+
+
+def test_since_is_read_as_people_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_since(None) is None
+    assert read_since("2026-11-24T09:30:00+02:00") == "2026-11-24T07:30:00Z"
+    assert read_since("2026-11-24T09:30Z") == "2026-11-24T09:30:00Z"
+    ago = [read_since(text) or "" for text in ("1w", "3d", "2H", "30m", "1 s")]
+    assert ago == sorted(ago)
+    assert all(each.endswith("Z") for each in ago)
+    assert monkeypatch
+
+
+def test_masks_reach_everywhere() -> None:
+    transfer = TRANSFER | {
+        "reason": "Bea Quisling, bea@example.com, is refused.",
+        "error": {"detail": "Quisling is refused.", "stamped": {"message": "bea@example.com"}},
+        "attempts": [{"detail": "BEA is refused", "steps": {"upsert": 0.1}}],
+        "record": {
+            "id": "150713",
+            "first_name": "Bea",
+            "LastName": "Quisling",
+            "email_address": "bea@example.com",
+            "company": "Quisling & Sons",
+            "comment": "Ask for Bea (bea@example.com)",
+            "phone": 123,
+            "custom_fields": [{"custom_field_name": "Nickname", "value": "Bea"}, {"value": True}],
+            "addresses": [{"street": "Elm 1"}],
+        },
+    }
+    hidden = masked(transfer)
+    text = json.dumps(hidden).lower()
+    assert not [word for word in ("bea@", "quisling", "bea", "elm", "123,") if word in text.replace("150713", "")]
+    assert hidden["transfer_id"] == TRANSFER["transfer_id"]
+    assert hidden["record"]["custom_fields"][0]["custom_field_name"] == "Nickname"
+    assert hidden["record"]["custom_fields"][1]["value"] is True
+    assert hidden["attempts"][0]["steps"] == {"upsert": 0.1}
+    assert transfer["record"]["first_name"] == "Bea"
+    assert masked(TRANSFER | {"record": None})["record"] is None
+
+
+def test_clean_leaves_one_line() -> None:
+    assert clean(None) == ""
+    assert clean(" a\n\tb\x00c ") == "a b�c"
