@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -49,10 +50,12 @@ class JsonClient:
         timeout_seconds: float,
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
+        observe: Callable[[str, str, float], None] = lambda _operation, _outcome, _seconds: None,
         judge: Callable[[int, str], Kind] = lambda status, _text: classify(status),
     ) -> None:
         self.last_failure: CallError | None = None
         self._judge = judge
+        self._observe = observe
         self._base_url = base_url.rstrip("/")
         self._redactor = redactor
         self._timeout = timeout_seconds
@@ -82,12 +85,16 @@ class JsonClient:
 
         Raises CallError for no answer, no success, and a success whose body reports a failure.
         """
+        began, outcome = time.perf_counter(), "ok"
         try:
             answer = await self._bounded(operation, method, path, json, params)
             self._raise_for_failure(operation, answer)
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
+            outcome = error.kind.value
             raise
+        finally:
+            self._observe(operation, outcome, time.perf_counter() - began)
         self.last_failure = None
         return answer
 

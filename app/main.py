@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.api.documentation import SECURITY_SCHEMES, Problem, restore_nulls
 from app.api.errors import error_routes
-from app.api.health import health_routes
+from app.api.health import health_routes, metrics_route
 from app.api.problems import install_problem_handlers
 from app.api.rejections import rejection_routes, rejections_to
 from app.api.security import Keyring
@@ -26,6 +26,7 @@ from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ledger.database import Database, DatabaseFault, read_url
 from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
+from app.metrics import Metrics
 from app.monitoring import monitoring_routes
 from app.redaction import Redactor
 from app.sandbox import create_sandbox
@@ -54,7 +55,8 @@ def create_app(
     operator_key = settings.operator_api_key.get_secret_value()
     redactor = Redactor([*settings.webhook_keys, operator_key])
     configure_logs(settings.log_level, settings.log_format, redactor)
-    connection = connection_of(settings, redactor, transport)
+    metrics = Metrics()
+    connection = connection_of(settings, redactor, metrics, transport)
     database = database_of(settings, redactor)
     engine = Engine(
         connection,
@@ -63,6 +65,7 @@ def create_app(
         wait_seconds=settings.response_timeout_seconds,
         background=max(1, settings.stamped_concurrent_connections // 2),
         retention_days=settings.retention_days,
+        metrics=metrics,
     )
     name = connection_name(settings, clock)
     operations = Operations(engine, database, clock, name, fetch=connection.ipaas is not None)
@@ -91,13 +94,14 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
     )
-    install_problem_handlers(app, rejections_to(engine.upkeep))
+    install_problem_handlers(app, rejections_to(engine.upkeep, metrics))
     app.include_router(webhook_routes(engine, keyring, name))
     app.include_router(sync_routes(operations, database, keyring))
     app.include_router(transfer_routes(operations, database, keyring))
     app.include_router(single_transfer_routes(operations, database, keyring))
     app.include_router(rejection_routes(database, engine.upkeep, keyring))
     app.include_router(health_routes(engine, connection, database, clock))
+    app.include_router(metrics_route(engine, metrics))
     app.include_router(error_routes())
     app.include_router(monitoring_routes(settings, engine, operations, connection, database, clock, keyring))
     if settings.sandbox_url:
@@ -107,7 +111,10 @@ def create_app(
 
 
 def connection_of(
-    settings: Settings, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+    settings: Settings,
+    redactor: Redactor,
+    metrics: Metrics | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Connection:
     """The connection that the settings describe. Raises SettingsFault."""
     stamped = StampedAccount(
@@ -126,8 +133,8 @@ def connection_of(
             settings.ipaas_api_url, settings.ipaas_api_token.get_secret_value(), settings.ipaas_client_id
         )
     return Connection(
-        stamped=StampedClient(stamped, redactor, transport),
-        ipaas=IpaasClient(ipaas, redactor, transport) if ipaas else None,
+        stamped=StampedClient(stamped, redactor, transport, metrics),
+        ipaas=IpaasClient(ipaas, redactor, transport, metrics) if ipaas else None,
         mapping=mapping,
         redactor=redactor,
     )
@@ -145,7 +152,7 @@ def database_of(settings: Settings, redactor: Redactor) -> Database:
 
 
 def connection_name(settings: Settings, clock: Clock) -> str:
-    """What links and repeats are kept under: those of another store, or of a sandbox that is gone, are not ours."""
+    """What links and repeats are kept under: another store has its own, and so has each run of the sandbox."""
     if settings.sandbox_url:
         return f"sandbox {clock.now():%Y-%m-%dT%H:%M:%S.%f}"
     return f"store {settings.stamped_api_store_hash}"

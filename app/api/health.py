@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app.api.answers import NO_STORE
 from app.ledger import reports
@@ -17,9 +17,21 @@ if TYPE_CHECKING:
     from app.connection import Connection
     from app.engine import Engine
     from app.ledger.database import Database
+    from app.metrics import Metrics
 
 _DATABASE_SECONDS = 2.0
 _OLD_SECONDS = 1800
+
+
+def metrics_route(engine: Engine, metrics: Metrics) -> APIRouter:
+    """Open to all, as Prometheus expects it."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    async def exposition() -> Response:
+        return Response(metrics.exposition(engine.running), media_type=metrics.content_type)
+
+    return router
 
 
 def health_routes(engine: Engine, connection: Connection, database: Database, clock: Clock) -> APIRouter:

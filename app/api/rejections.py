@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from app.api.problems import ProblemError
     from app.api.security import Keyring
     from app.engine.upkeep import Upkeep
+    from app.metrics import Metrics
 
 log = structlog.stdlib.get_logger("api")
 _PATHS = ("/webhooks/",)
 
 
-def rejections_to(upkeep: Upkeep) -> Callable[[Request, ProblemError], None]:
+def rejections_to(upkeep: Upkeep, metrics: Metrics) -> Callable[[Request, ProblemError], None]:
     """For the problem handler."""
 
     def note(request: Request, error: ProblemError) -> None:
@@ -37,6 +38,7 @@ def rejections_to(upkeep: Upkeep) -> Callable[[Request, ProblemError], None]:
         address = request.client.host if request.client else None
         faults = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in error.errors or ())
         reason = " ".join(part for part in (CATALOG[error.slug].sentence, error.hint, faults) if part)
+        metrics.rejection(error.slug.value)
         upkeep.reject(error.status, error.slug.value, reason[:500], address)
         log.warning("rejected", path=path, status=error.status, error=error.slug.value, address=address)
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.engine.runner import Runner, log_transfer
+from app.engine.runner import Runner
 from app.engine.tasks import Tasks, Watchers
 from app.engine.upkeep import Upkeep
 from app.ledger import moves, replicas, reports
 from app.ledger.database import DatabaseGone
+from app.metrics import Metrics
 
 if TYPE_CHECKING:
     from app.clock import Clock
@@ -55,13 +56,14 @@ class Engine:
         wait_seconds: float,
         background: int,
         retention_days: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self.upkeep = Upkeep(database, clock, retention_days)
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._background_slots = asyncio.Semaphore(background)
-        self._runner = Runner(connection, database, clock, self._ended)
+        self._runner = Runner(connection, database, clock, metrics or Metrics(), self._ended)
         self._tasks = Tasks()
         self._watchers = Watchers()
         self._due: deque[int] = deque()
@@ -146,7 +148,7 @@ class Engine:
         if entered.claimed:
             self._runner.execute(entered, deadline)
         elif entered.transfer.status == "skipped" and not entered.replayed:
-            log_transfer(entered.transfer, 0, {})
+            self._runner.report(entered.transfer)
         self.look(*entered.ended)
 
     async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
@@ -274,5 +276,5 @@ class Engine:
                 self._watchers.tell(seq)
                 await asyncio.wait({task})
             else:
-                log_transfer(entered.transfer, 0, {})
+                self._runner.report(entered.transfer)
                 self.look(seq)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.ledger.database import Database
     from app.ledger.moves import AttemptResult, Entered, Finished
     from app.ledger.stored import Stored
+    from app.metrics import Metrics
 
 log = structlog.stdlib.get_logger("transfer")
 
@@ -35,8 +36,14 @@ class Runner:
     """`replica` owns what runs here. `on_end` learns of each attempt's end."""
 
     def __init__(
-        self, connection: Connection, database: Database, clock: Clock, on_end: Callable[[Finished], None]
+        self,
+        connection: Connection,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        on_end: Callable[[Finished], None],
     ) -> None:
+        self._metrics = metrics
         self._connection = connection
         self._database = database
         self._clock = clock
@@ -79,6 +86,28 @@ class Runner:
         if self.running.get(seq) is ended:  # else its next attempt has begun already
             del self.running[seq]
 
+    def report(self, transfer: Stored, seconds: float = 0, steps: dict[str, float] | None = None) -> None:
+        """The one line of a transfer, or of an attempt that a next one follows; and its place in the metrics."""
+        self._metrics.transfer(transfer.status, transfer.action, transfer.error, seconds)
+        write = log.warning if transfer.error else log.info
+        write(
+            "transfer",
+            tracking_guid=transfer.tracking_guid,
+            transfer_id=transfer.id,
+            customer_id=transfer.customer_id,
+            scope=transfer.scope,
+            trigger=transfer.trigger,
+            status=transfer.status,
+            action=transfer.action,
+            external_id=transfer.external_id,
+            subscription=transfer.subscription,
+            reason=transfer.reason,
+            error=transfer.error,
+            attempts=transfer.attempts,
+            seconds=round(seconds, 4),
+            steps=steps or {},
+        )
+
     async def _attempt(self, claimed: Stored, memory: _Memory, deadline: float) -> Stored:
         with structlog.contextvars.bound_contextvars(
             tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
@@ -94,7 +123,7 @@ class Runner:
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
                 return await self._database.read(reports.by_seq, claimed.seq)
-            log_transfer(finished.transfer, self._clock.monotonic() - began, progress.seconds)
+            self.report(finished.transfer, self._clock.monotonic() - began, progress.seconds)
             self._on_end(finished)
             return finished.transfer
 
@@ -148,28 +177,6 @@ class _Memory:
 
     async def remember(self, external_id: str) -> None:
         await self._database.run(links.remember, self._transfer, external_id)
-
-
-def log_transfer(transfer: Stored, seconds: float, steps: dict[str, float]) -> None:
-    """The one line of a transfer, or of an attempt that a next one follows."""
-    write = log.warning if transfer.error else log.info
-    write(
-        "transfer",
-        tracking_guid=transfer.tracking_guid,
-        transfer_id=transfer.id,
-        customer_id=transfer.customer_id,
-        scope=transfer.scope,
-        trigger=transfer.trigger,
-        status=transfer.status,
-        action=transfer.action,
-        external_id=transfer.external_id,
-        subscription=transfer.subscription,
-        reason=transfer.reason,
-        error=transfer.error,
-        attempts=transfer.attempts,
-        seconds=round(seconds, 4),
-        steps=steps,
-    )
 
 
 def _own_failure(slug: Slug, status: int, more: str = "") -> Failure:

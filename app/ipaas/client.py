@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from app.calls import CallError, Kind, classify
 from app.http_client import NOT_JSON, JsonClient
 from app.ipaas.models import ID_LIMIT, linked, read_record
+from app.metrics import Metrics
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +42,11 @@ class IpaasClient:
     """Each method makes one call and raises CallError. All are harmless to repeat."""
 
     def __init__(
-        self, account: IpaasAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        account: IpaasAccount,
+        redactor: Redactor,
+        transport: httpx.AsyncBaseTransport | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         redactor.learn(account.token)
         headers = {"Authorization": f"Bearer {account.token}"}
@@ -53,6 +59,7 @@ class IpaasClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
+            observe=partial((metrics or Metrics()).call, "ipaas"),
             judge=judge,
         )
 

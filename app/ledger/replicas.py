@@ -22,7 +22,9 @@ def beat(connection: Connection, replica: str, now: float) -> list[tuple[int, st
     renewed = connection.execute(update(replicas).where(replicas.c.id == replica).values(seen_at=now))
     if renewed.rowcount == 0:
         connection.execute(insert(replicas).values(id=replica, seen_at=now))
-    connection.execute(delete(replicas).where(replicas.c.seen_at < now - DEAD_AFTER_SECONDS))
+    dead = select(replicas.c.id).where(replicas.c.seen_at < now - DEAD_AFTER_SECONDS)
+    dead = dead.with_for_update(skip_locked=True)  # one that is locked says at this moment that it lives
+    connection.execute(delete(replicas).where(replicas.c.id.in_(dead)))
     others = select(replicas.c.id).where(replicas.c.id != replica)
     orphans = select(transfers.c.seq, transfers.c.owner, transfers.c.started_at).where(
         is_running, transfers.c.owner.not_in(others)

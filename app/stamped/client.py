@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from app.calls import CallError, Kind
 from app.http_client import NOT_JSON, Answer, JsonClient
+from app.metrics import Metrics
 from app.redaction import basic_credentials
 from app.stamped.models import StampedCustomer, customer_in, customers_in
 
@@ -38,7 +40,11 @@ class StampedClient:
     """Each method makes one call and raises CallError. All are harmless to repeat."""
 
     def __init__(
-        self, account: StampedAccount, redactor: Redactor, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        account: StampedAccount,
+        redactor: Redactor,
+        transport: httpx.AsyncBaseTransport | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         keys = (account.public_key, account.private_key)
         redactor.learn(*keys, basic_credentials(*keys))
@@ -50,6 +56,7 @@ class StampedClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
+            observe=partial((metrics or Metrics()).call, "stamped"),
         )
 
     async def aclose(self) -> None:

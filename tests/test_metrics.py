@@ -1,0 +1,56 @@
+"""Metrics: what they count, and that they name nobody."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import BridgeFactory
+from tests.support import EMAIL, WEBHOOK, Wire, envelope, notification, reply
+
+
+def _samples(text: str) -> dict[tuple[str, ...], float]:
+    return {
+        (
+            sample.name,
+            *sorted(f"{name}={value}" for name, value in sample.labels.items()),
+        ): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_transfers_calls_and_rejections_are_counted(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        await client.post(WEBHOOK, json=envelope(notification(), notification(id="2", scope="customer/deleted")))
+        await client.post(WEBHOOK, json=[])
+        answer = await client.get("/metrics", headers={"Authorization": ""})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    samples = _samples(answer.text)
+    assert samples["ipaas_stamped_transfers_total", "action=created", "error=", "status=succeeded"] == 1
+    assert samples["ipaas_stamped_transfers_total", "action=", "error=", "status=skipped"] == 1
+    create = ("operation=create", "outcome=ok", "system=stamped")
+    assert samples["ipaas_stamped_call_seconds_count", *create] == 1
+    assert samples["ipaas_stamped_rejections_total", "error=invalid-request"] == 1
+    assert samples["ipaas_stamped_running",] == 0
+
+
+async def test_failures_are_counted_by_kind(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(add=reply(401))) as client:
+        await client.post(WEBHOOK, json=envelope(notification()))
+        text = (await client.get("/metrics")).text
+    samples = _samples(text)
+    failed = ("action=", "error=customer-create-or-update-failed", "status=failed")
+    assert samples["ipaas_stamped_transfers_total", *failed] == 1
+    denied = ("operation=create", "outcome=denied", "system=stamped")
+    assert samples["ipaas_stamped_call_seconds_count", *denied] == 1
+
+
+async def test_no_metric_names_anybody(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        await client.post(WEBHOOK, json=envelope(notification()))
+        text = (await client.get("/metrics")).text
+    assert EMAIL not in text
+    assert not re.search(r"@|key-", text)
