@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -127,3 +128,13 @@ async def test_nothing_of_a_real_person_or_key_is_shown(bridge: BridgeFactory) -
 async def test_the_documentation_is_served(bridge: BridgeFactory, path: str) -> None:
     async with bridge() as client:
         assert (await client.get(path)).status_code == 200
+
+
+async def test_the_documentation_page_loads_nothing_from_elsewhere(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        page = (await client.get("/docs")).text
+        sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert sources
+        assert not [source for source in sources if not source.startswith("/")]
+        for source in sources:
+            assert (await client.get(source)).status_code == 200
