@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT: Final = 1024 * 1024
 NOT_JSON: Final = object()
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_BODY_STATUS = 599
 
 
@@ -65,6 +67,7 @@ class JsonClient:
             auth=auth,
             timeout=None,  # noqa: S113 - the deadline in `call` bounds the whole exchange, connecting included
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call knows of the one before
             transport=transport or AiohttpTransport(client=_new_session),
         )
 
@@ -129,7 +132,7 @@ class JsonClient:
                     message = "the answer is longer than 1 MiB"
                     raise CallError(operation, Kind.UNAVAILABLE, response.status_code, message)
                 chunks.append(chunk)
-        raw = b"".join(chunks)
+        raw = b"".join(chunks).removeprefix(_BYTE_ORDER_MARK)
         try:
             body = from_json(raw, allow_inf_nan=False)
         except ValueError:
@@ -148,9 +151,9 @@ class JsonClient:
         kind = Kind.REFUSED if refused else self._judge(status, answer.text)
         body = None if answer.body is NOT_JSON else answer.body
         message = cut(self._redactor.text(message_of(body, answer.text)))
-        retry_after = None
-        if kind is Kind.THROTTLED:
-            retry_after = parse_retry_after(answer.headers.get("Retry-After"), datetime.now(UTC))
+        retry_after, after = None, answer.headers.get("Retry-After")
+        if kind is Kind.THROTTLED or (kind.retryable and after is not None):
+            retry_after = parse_retry_after(after, datetime.now(UTC))
         raise CallError(operation, kind, status, message, retry_after)
 
 

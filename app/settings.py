@@ -56,6 +56,12 @@ def _checked_secret(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _checked_user(value: SecretStr) -> SecretStr:
+    if ":" in value.get_secret_value():
+        raise PydanticCustomError("characters", "must not have a colon, which ends the user name in HTTP Basic")
+    return value
+
+
 def _checked_secrets(value: SecretStr) -> SecretStr:
     parts = [part for part in value.get_secret_value().split(",") if part.strip()]
     return SecretStr(",".join(_checked_secret(SecretStr(part)).get_secret_value() for part in parts or [""]))
@@ -89,7 +95,7 @@ class Settings(BaseSettings):
     )
 
     stamped_api_url: Url = Field("https://stamped.io", description="the address of Stamped.io's API")
-    stamped_api_public_key: Secret = Field(
+    stamped_api_public_key: Annotated[Secret, AfterValidator(_checked_user)] = Field(
         validation_alias=AliasChoices("STAMPED_API_PUBLIC_KEY", "STAMPED_API_USER"),
         description="the public key of the Stamped.io store (also accepted as STAMPED_API_USER)",
     )

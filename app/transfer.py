@@ -121,6 +121,8 @@ async def run_transfer(  # noqa: PLR0913 - what the flow runs on
     fields = _map(record, connection)
     with progress.step("link", clock):
         link = await _known_link(change, record, fields, connection, links, tries)
+    if link is not None:  # saved before, whatever comes now
+        progress.external_id, progress.written_back = link.external_id, link.written_back
     with progress.step("upsert", clock):
         saved = await _upsert(link, fields, connection, tries, progress)
     if link is None or link.external_id != saved.id:
@@ -189,6 +191,7 @@ async def _upsert(
             except CallError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
+                progress.external_id = None
                 try:
                     saved = await _add(fields, connection, tries)
                 except CallError:
@@ -243,7 +246,6 @@ async def _reconcile(  # noqa: PLR0913 - the flow's own parts
     progress: Progress,
 ) -> None:
     """Only if consent is mapped and differs from Stamped.io's state."""
-    stamped = connection.stamped
     progress.subscription = "not_mapped"
     if connection.mapping.subscribed is None:
         return
@@ -264,8 +266,16 @@ async def _reconcile(  # noqa: PLR0913 - the flow's own parts
         if current is wanted:
             progress.subscription = "unchanged"
             return
-        await tries(lambda: stamped.set_subscription(fields.email, subscribed=wanted))
+        await tries(lambda: _set_subscription(fields.email, wanted, saved.id, connection))
     progress.subscription = "subscribed" if wanted else "unsubscribed"
+
+
+async def _set_subscription(email: str, wanted: bool, customer_id: str, connection: Connection) -> None:  # noqa: FBT001
+    """A web page may stand for a success or for a failure: then the state that it left counts."""
+    plain = await connection.stamped.set_subscription(email, subscribed=wanted)
+    if not plain and await _state(customer_id, connection) is not wanted:
+        operation = "subscribe" if wanted else "unsubscribe"
+        raise CallError(operation, Kind.UNAVAILABLE, HTTPStatus.OK, "the answer is a web page")
 
 
 async def _state(customer_id: str, connection: Connection) -> bool | None:

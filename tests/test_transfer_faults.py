@@ -10,6 +10,7 @@ from app.catalog import CATALOG, Slug
 from tests.support import (
     EMAIL,
     Wire,
+    customer,
     raising,
     reply,
     transfer,
@@ -82,3 +83,14 @@ async def test_no_record_and_no_ipaas_says_what_is_missing() -> None:
     ran = await transfer(wire, None)
     assert (ran.failed.slug, ran.failed.status, wire.operations) == (Slug.NOT_LOADED, 422, [])
     assert "IPAAS_API_URL" in ran.failed.detail
+
+
+@pytest.mark.parametrize(("state", "slug"), [(True, None), (False, Slug.SUBSCRIPTION), (None, Slug.SUBSCRIPTION)])
+async def test_a_web_page_for_an_answer_counts_by_the_state_it_left(state: Any, slug: Slug | None) -> None:
+    """A 200 "We'll be right back" must not pass for a done subscription."""
+    wire = Wire(subscribe=reply(text="<h1>Hello</h1>"), get=reply(body=customer(isSubscribed=state)))
+    ran = await transfer(wire, with_consent("yes"), consent="Consent")
+    assert (ran.failure.slug if ran.failure else None) == slug
+    assert ran.progress.subscription == (None if slug else "subscribed")
+    tries = 3 if slug else 1
+    assert wire.operations == ["add", *["subscribe", "get"] * tries]

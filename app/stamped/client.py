@@ -103,8 +103,8 @@ class StampedClient:
         answer = await self._http.call("check", "GET", "/dashboard/customers", params={"search": _NOBODY})
         _refuse_web_page("check", answer)
 
-    async def set_subscription(self, email: str, *, subscribed: bool) -> None:
-        """Subscribe or unsubscribe this e-mail from survey and review e-mails. A web page is no success."""
+    async def set_subscription(self, email: str, *, subscribed: bool) -> bool:
+        """Subscribe or unsubscribe this e-mail from survey and review e-mails. False: a web page answered."""
         operation = "subscribe" if subscribed else "unsubscribe"
         who = {"email": email}
         answer = await self._http.call(
@@ -114,10 +114,14 @@ class StampedClient:
             json=who if self._email_in == "body" else None,
             params=who if self._email_in == "query" else None,
         )
-        _refuse_web_page(operation, answer)
+        return not _is_web_page(answer)
+
+
+def _is_web_page(answer: Answer) -> bool:
+    """Something in front of Stamped.io may have answered, such as "We'll be right back" with a 200."""
+    return answer.body is NOT_JSON and answer.text.lstrip().startswith("<")
 
 
 def _refuse_web_page(operation: str, answer: Answer) -> None:
-    """Something in front of Stamped.io answered: "We'll be right back" with a 200 has changed nothing."""
-    if answer.body is NOT_JSON and answer.text.lstrip().startswith("<"):
+    if _is_web_page(answer):
         raise CallError(operation, Kind.UNAVAILABLE, answer.status, "the answer is a web page")

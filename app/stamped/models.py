@@ -50,14 +50,11 @@ def _customer(body: dict[str, Any]) -> StampedCustomer | None:
 
 
 def _id(value: Any) -> str | None:
-    """A number or a numeric string; kept as a string."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    """A number or a numeric string, above zero; kept as a string."""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str) and value.strip().isdecimal():
-        return value.strip()
-    return None
+        value = int(value)
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if text.isascii() and text.isdecimal() and text.strip("0") else None
 
 
 def _flag(value: Any) -> bool | None:

@@ -113,7 +113,7 @@ ROWS = [
 ]
 STEPS = {
     "create": (Slug.CUSTOMER, "add", None, False),
-    "update": (Slug.CUSTOMER, "update", None, True),
+    "update": (Slug.CUSTOMER, "update", "143491", True),
     "subscribe": (Slug.SUBSCRIPTION, "subscribe", "143491", False),
     "unsubscribe": (Slug.SUBSCRIPTION, "unsubscribe", "143491", False),
 }
@@ -156,7 +156,8 @@ async def test_what_stamped_did_and_what_the_caller_gets(
     assert set(problem) == MEMBERS
     assert problem["detail"].startswith(f"{entry.sentence} {after}")
     assert problem["retryable"] is retryable
-    assert problem["external_id"] == external_id
+    gone = step == "update" and told == 404
+    assert problem["external_id"] == (None if gone else external_id)
     assert problem["stamped"]["operation"] == step
     assert problem["stamped"]["status"] == told
     assert problem["instance"].startswith("/transfers/")
