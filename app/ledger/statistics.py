@@ -1,0 +1,187 @@
+"""What the monitoring pages count; nothing in here changes anything, and every query is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import func, literal, select, true, union_all
+
+from app.ledger.stored import Stored, load_failure
+from app.ledger.tables import FINAL, OPEN, attempts, is_open, sync_items, syncs, transfers
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, RowMapping, ScalarSelect
+
+    from app.transfer import Failure
+
+HOUR: Final = 3600
+FAILURES_GROUPED: Final = 20_000  # the newest; an hour of a broken key must not slow down the page about it
+_NEWEST = 10_000
+_RECENT = 100
+_END = 2**62  # a place that nothing ever has
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """What Stamped.io said last: `failure` None = what was asked for was done."""
+
+    at: float
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class OldestOpen:
+    """The transfer that has waited longest, and how many have not ended."""
+
+    id: str
+    created_at: float
+    total: int
+
+
+def per_hour(connection: Connection, first_hour: int, hours: int) -> dict[tuple[int, str], int]:
+    """How many transfers were received, by hour (its begin, seconds since 1970) and status.
+
+    Hours are turned into places in the order of receipt first: the index on status and place then counts without
+    looking at a single row.
+    """
+    begins = [first_hour + number * HOUR for number in range(hours)]
+    places = connection.execute(select(*(_place(begin) for begin in begins))).one()
+    ends = [*places[1:], None]
+    spans = [
+        (begin, place, _END if end is None else end)
+        for begin, place, end in zip(begins, places, ends, strict=True)
+        if place is not None
+    ]
+    if not spans:
+        return {}
+    span = union_all(*(_row(begin=begin, place=place, end=end) for begin, place, end in spans)).cte("span")
+    kind = union_all(*(_row(status=status) for status in (*OPEN, *FINAL))).cte("kind")
+    total = (
+        select(func.count())
+        .where(
+            transfers.c.status == kind.c.status,
+            transfers.c.seq >= span.c.place,
+            transfers.c.seq < span.c.end,
+        )
+        .correlate(span, kind)
+        .scalar_subquery()
+    )
+    counted = connection.execute(select(span.c.begin, kind.c.status, total).select_from(span.join(kind, true())))
+    return {(begin, status): number for begin, status, number in counted if number}
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether no transfer is stored."""
+    return connection.execute(select(transfers.c.seq).limit(1)).first() is None
+
+
+def oldest_open(connection: Connection) -> OldestOpen | None:
+    """None = every transfer has ended."""
+    total = connection.execute(select(func.count()).select_from(transfers).where(is_open)).scalar_one()
+    if not total:
+        return None
+    oldest = (
+        select(transfers.c.id, transfers.c.created_at).where(is_open).order_by(transfers.c.created_at).limit(1)
+    )
+    row = connection.execute(oldest).one_or_none()
+    return OldestOpen(row.id, row.created_at, total) if row else None
+
+
+def last_webhook(connection: Connection) -> float | None:
+    """When the last notification came, if it is among the newest transfers."""
+    newest = select(func.max(transfers.c.seq)).scalar_subquery()
+    statement = (
+        select(transfers.c.created_at)
+        .where(transfers.c.seq > newest - _NEWEST, transfers.c.trigger == "webhook")
+        .order_by(transfers.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(statement).scalar()
+
+
+def last_answer(connection: Connection) -> LastAnswer | None:
+    """By the newest attempts in which Stamped.io was asked. None = there is none among them."""
+    finished = (transfers.c.record.is_not(None), transfers.c.finished_at.is_not(None))
+    by_receipt = select(transfers.c.seq).order_by(transfers.c.seq.desc()).limit(_RECENT).subquery()
+    by_end = (
+        select(transfers.c.seq).where(*finished).order_by(transfers.c.finished_at.desc()).limit(_RECENT).subquery()
+    )
+    recent = union_all(select(by_receipt.c.seq), select(by_end.c.seq)).subquery()
+    statement = (
+        select(attempts.c.finished_at, attempts.c.outcome, attempts.c.failure)
+        .where(attempts.c.transfer_seq.in_(select(recent.c.seq)))
+        .order_by(attempts.c.finished_at.desc(), attempts.c.transfer_seq.desc())
+        .limit(_RECENT)
+    )
+    for row in connection.execute(statement):
+        failure = load_failure(row.failure)
+        if row.outcome == "succeeded" or (failure is not None and failure.stamped.operation is not None):
+            return LastAnswer(row.finished_at, failure)
+    return None
+
+
+def failed_groups(connection: Connection, since: float, limit: int) -> list[RowMapping]:
+    """Failed transfers by error and message, the most frequent first: how many, first and last time."""
+    failed = (
+        select(transfers.c.error, transfers.c.reason, transfers.c.finished_at)
+        .where(transfers.c.status == "failed", transfers.c.created_at >= since)
+        .order_by(transfers.c.seq.desc())
+        .limit(FAILURES_GROUPED)
+        .subquery()
+    )
+    total = func.count().label("total")
+    statement = (
+        select(
+            failed.c.error,
+            failed.c.reason,
+            total,
+            func.min(failed.c.finished_at).label("first_at"),
+            func.max(failed.c.finished_at).label("last_at"),
+        )
+        .group_by(failed.c.error, failed.c.reason)
+        .order_by(total.desc(), func.max(failed.c.finished_at).desc())
+        .limit(limit)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def recent_syncs(connection: Connection, limit: int) -> list[RowMapping]:
+    """Newest first (their ids are sorted by time), with how many transfers they have."""
+    total = (
+        select(func.count())
+        .select_from(sync_items)
+        .where(sync_items.c.sync_id == syncs.c.id)
+        .scalar_subquery()
+        .label("total")
+    )
+    return list(connection.execute(select(syncs, total).order_by(syncs.c.id.desc()).limit(limit)).mappings())
+
+
+def sync_transfers(
+    connection: Connection, sync_id: str, status: str | None, after: int | None, limit: int
+) -> list[Stored]:
+    """The transfers of a sync in the order in which they were entered; `after` this seq."""
+    clauses: list[ColumnElement[bool]] = [sync_items.c.sync_id == sync_id]
+    if status is not None:
+        clauses.append(transfers.c.status == status)
+    if after is not None:
+        clauses.append(sync_items.c.transfer_seq > after)
+    statement = (
+        select(transfers)
+        .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
+        .where(*clauses)
+        .order_by(sync_items.c.transfer_seq)
+        .limit(limit)
+    )
+    return [Stored.of(row) for row in connection.execute(statement).mappings()]
+
+
+def _place(begin: float) -> ScalarSelect[int]:
+    """The place of the first transfer received from then on."""
+    first = select(transfers.c.seq).where(transfers.c.created_at >= begin)
+    return first.order_by(transfers.c.created_at, transfers.c.seq).limit(1).scalar_subquery()
+
+
+def _row(**values: float | str) -> Any:
+    return select(*(literal(value).label(name) for name, value in values.items()))

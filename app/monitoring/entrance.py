@@ -1,0 +1,97 @@
+"""Signing in and out, the way to the pages, and the few files they are made of."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from app.monitoring.guard import COOKIE, HOME, form_of, go_to, is_https, not_found
+from app.monitoring.rendering import STATIC
+from app.monitoring.sessions import SESSION_SECONDS, TooManyAttempts
+
+if TYPE_CHECKING:
+    from app.api.security import Keyring
+    from app.monitoring.rendering import Pages
+    from app.monitoring.sessions import Sessions
+
+log = structlog.stdlib.get_logger("monitoring")
+
+
+def entrance_routes(router: APIRouter, sessions: Sessions, keyring: Keyring) -> None:
+    """Add the way to the pages, and their files."""
+
+    @router.get("/")
+    async def root(request: Request) -> Response:
+        """Browsers are sent to the pages; programs need the operator key and learn where things are."""
+        if sessions.read(request.cookies.get(COOKIE, "")) is not None:
+            return go_to(HOME)
+        if "text/html" in request.headers.get("accept", "").lower():
+            return go_to("/login")
+        keyring.require_operator(request)
+        return JSONResponse({"monitoring": HOME, "transfers": "/transfers", "openapi": "/openapi.json"})
+
+    @router.get("/monitoring/static/{name}")
+    async def static(name: str) -> Response:
+        if name not in STATIC:
+            raise not_found("file")
+        content, media_type = STATIC[name]
+        return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=31536000, immutable"})
+
+
+def session_routes(router: APIRouter, pages: Pages, sessions: Sessions) -> None:
+    """Add signing in and out."""
+
+    @router.get("/login")
+    async def sign_in_page(request: Request) -> Response:
+        target = _own_page(request.query_params.get("next", ""))
+        if sessions.read(request.cookies.get(COOKIE, "")) is not None:
+            return go_to(target)
+        return pages.show(request, "login.html", target=target, fault=None)
+
+    @router.post("/login")
+    async def sign_in(request: Request) -> Response:
+        form = form_of(request)
+        target = _own_page(form.get("next", ""))
+        address = request.client.host if request.client else None
+        try:
+            cookie = sessions.sign_in(form.get("key", "").strip())
+        except TooManyAttempts as many:
+            log.warning("sign-in refused", reason="too many wrong keys", address=address)
+            seconds = math.ceil(many.seconds)
+            fault = f"Too many wrong keys were tried. Try again in {seconds} s."
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            response: Response = pages.show(request, "login.html", status, target=target, fault=fault)
+            response.headers["Retry-After"] = str(seconds)
+            return response
+        if cookie is None:
+            log.warning("sign-in refused", reason="wrong key", address=address)
+            fault = "This is not the operator key. It is the value of OPERATOR_API_KEY."
+            return pages.show(request, "login.html", HTTPStatus.FORBIDDEN, target=target, fault=fault)
+        log.info("signed in", address=address)
+        response = go_to(target)
+        response.set_cookie(
+            COOKIE, cookie, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_https(request)
+        )
+        return response
+
+    @router.post("/logout")
+    async def sign_out(request: Request) -> Response:
+        """Works with an expired session, too."""
+        session = sessions.read(request.cookies.get(COOKIE, ""))
+        if session is not None and sessions.is_form_of(session, form_of(request).get("form_token", "")):
+            sessions.sign_out(session)
+            log.info("signed out")
+        response = go_to("/login")
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_https(request))
+        return response
+
+
+def _own_page(path: str) -> str:
+    """Where to go after signing in: one of our own pages, whatever the address says."""
+    fits = path == HOME or path.startswith((f"{HOME}/", f"{HOME}?"))
+    return path if fits and path.isascii() and path.isprintable() and "\\" not in path else HOME

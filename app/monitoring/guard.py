@@ -1,0 +1,207 @@
+"""What every page shares at the door: the session, forms that come from our own pages, and strict headers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
+
+from app.engine import NotTaking
+from app.ledger.database import DatabaseGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from app.monitoring.rendering import Pages
+    from app.monitoring.sessions import Session, Sessions
+
+    Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+COOKIE: Final = "ipaas_stamped_session"
+HOME: Final = "/monitoring"
+FORM_LIMIT: Final = 1024 * 1024
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class PageFault(Exception):
+    """A page that says what is wrong instead."""
+
+    def __init__(self, status: int, title: str, text: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.text = text
+        self.headers = headers
+
+
+def not_found(what: str) -> PageFault:
+    """There is no such `what`."""
+    return PageFault(HTTPStatus.NOT_FOUND, "Not found", f"There is no such {what}.")
+
+
+def session_of(request: Request) -> Session:
+    """The session of a request that passed the guard."""
+    session: Session = request.state.session
+    return session
+
+
+def form_of(request: Request) -> dict[str, str]:
+    """The fields of a POST that passed the guard."""
+    form: dict[str, str] = request.state.form
+    return form
+
+
+def is_https(request: Request) -> bool:
+    """Also behind a proxy that the server was not told to trust: a false claim harms its sender only."""
+    claimed = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return "https" in {request.url.scheme, claimed}
+
+
+def origin_of(request: Request) -> str:
+    """The address under which this product was asked."""
+    return str(request.base_url.replace(scheme="https" if is_https(request) else "http")).rstrip("/")
+
+
+def go_to(path: str) -> RedirectResponse:
+    """After a form: a GET of this page, so that reloading it repeats nothing."""
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+def open_route(pages: Pages) -> type[APIRoute]:
+    """Routes that need no session; their forms still must come from our own pages."""
+
+    class OpenRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+
+            async def answer(request: Request) -> Response:
+                if request.method == "POST":
+                    request.state.form = await _read_form(request)
+                return await handle(request)
+
+            async def guarded(request: Request) -> Response:
+                return await _shown(request, answer, pages)
+
+            return guarded
+
+    return OpenRoute
+
+
+def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
+    """Routes for whoever is signed in; everybody else is sent to sign in, and back."""
+
+    class GuardedRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+
+            async def answer(request: Request) -> Response:
+                session = sessions.read(request.cookies.get(COOKIE, ""))
+                if session is None:
+                    return _to_sign_in(request)
+                request.state.session = session
+                if request.method == "POST":
+                    form = await _read_form(request)
+                    if not sessions.is_form_of(session, form.pop("form_token", "")):
+                        raise PageFault(
+                            HTTPStatus.FORBIDDEN,
+                            "This form is not valid any more",
+                            "Nothing was done. Open the page again and repeat what you did.",
+                        )
+                    request.state.form = form
+                return await handle(request)
+
+            async def guarded(request: Request) -> Response:
+                return await _shown(request, answer, pages)
+
+            return guarded
+
+    return GuardedRoute
+
+
+async def _shown(request: Request, answer: Handler, pages: Pages) -> Response:
+    try:
+        _refuse_nul("\0" in request.scope["path"] or b"%00" in request.scope["query_string"])
+        response = await answer(request)
+    except PageFault as fault:
+        response = _fault_page(request, pages, fault)
+    except (NotTaking, DatabaseGone):
+        response = _fault_page(
+            request,
+            pages,
+            PageFault(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "Not available at the moment",
+                "The service is starting, stopping, or cut off from its database. Try again in a few seconds.",
+            ),
+        )
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _fault_page(request: Request, pages: Pages, fault: PageFault) -> Response:
+    response = pages.show(request, "fault.html", fault.status, fault=fault)
+    response.headers.update(fault.headers or {})
+    return response
+
+
+def _to_sign_in(request: Request) -> Response:
+    """A script is told to go there, so that it does not swap a sign-in form into a page."""
+    wanted = request.url.path
+    if request.method == "GET" and request.url.query:
+        wanted += f"?{request.url.query}"
+    path = f"/login?next={quote(wanted, safe='/')}"
+    if request.headers.get("hx-request") == "true":
+        return Response(headers={"HX-Redirect": path})
+    return go_to(path)
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The last value of each field. Raises PageFault for a form of another site and for what is no form."""
+    if not _from_here(request):
+        raise PageFault(HTTPStatus.FORBIDDEN, "This form comes from elsewhere", "Nothing was done.")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != _FORM_TYPE:
+        raise PageFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This is no form", "Nothing was done.")
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > FORM_LIMIT:
+            raise PageFault(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "The form is too large",
+                "Nothing was done. A form may have up to 1 MiB.",
+                headers={"Connection": "close"},
+            )
+    _refuse_nul(b"%00" in raw or b"\0" in raw)
+    return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _refuse_nul(found: bool) -> None:  # noqa: FBT001 - its only argument
+    """No text has one, and PostgreSQL takes none."""
+    if found:
+        raise PageFault(HTTPStatus.BAD_REQUEST, "This is no text", "Nothing was done.")
+
+
+def _from_here(request: Request) -> bool:
+    """Browsers say where a form comes from; on plain http they may only say `null`, then the token decides."""
+    fetch_site = request.headers.get("sec-fetch-site")
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
+    origin = request.headers.get("origin", "null")
+    return origin == "null" or urlsplit(origin).netloc == request.headers.get("host")

@@ -1,0 +1,132 @@
+"""Monitoring: is it healthy, what went through in the last day, and who spoke last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.ledger import reports, statistics
+from app.ledger.reports import Filter
+from app.ledger.statistics import HOUR
+from app.monitoring.chart import draw
+from app.monitoring.guard import origin_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from app.ledger.statistics import LastAnswer, OldestOpen
+    from app.ledger.stored import Stored
+    from app.monitoring.site import Site
+
+_HOURS = 24
+_KEPT_SECONDS = 4.0  # a page that reloads itself must not count anew for each of its readers
+_OLD_SECONDS = 1800
+_FAILURES_SHOWN = 5
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line about health; `path` leads to what it is about."""
+
+    name: str
+    state: State
+    text: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was counted at `at`."""
+
+    at: float
+    first_hour: int
+    per_hour: dict[tuple[int, str], int]
+    open: OldestOpen | None
+    last_webhook: float | None
+    last_answer: LastAnswer | None
+    failures: list[Stored]
+    empty: bool
+
+    def total(self, *statuses: str) -> int:
+        """In the last day, of these statuses; of all without any."""
+        return sum(total for (_, status), total in self.per_hour.items() if not statuses or status in statuses)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Succeeded of those that succeeded or failed; None without any."""
+        good, bad = self.total("succeeded"), self.total("failed")
+        return good / (good + bad) if good + bad else None
+
+
+def overview_routes(router: APIRouter, site: Site) -> None:
+    """Add the page that opens first."""
+    kept: list[Numbers] = []
+
+    @router.get("")
+    async def overview(request: Request) -> Response:
+        if not kept or not 0 <= site.now() - kept[0].at < _KEPT_SECONDS or kept[0].empty:
+            kept[:] = [await site.database.read(_count, site.now())]
+        numbers = kept[0]
+        checks = _checks(site, numbers)
+        return site.pages.show(
+            request,
+            "overview.html",
+            numbers=numbers,
+            checks=checks,
+            state=_worst(checks),
+            chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),
+            now=site.now(),
+            origin=origin_of(request),
+            fetches=site.connection.ipaas is not None,
+        )
+
+
+def _count(connection: Connection, now: float) -> Numbers:
+    first_hour = int(now) // HOUR * HOUR - (_HOURS - 1) * HOUR
+    return Numbers(
+        at=now,
+        first_hour=first_hour,
+        per_hour=statistics.per_hour(connection, first_hour, _HOURS),
+        open=statistics.oldest_open(connection),
+        last_webhook=statistics.last_webhook(connection),
+        last_answer=statistics.last_answer(connection),
+        failures=reports.listed(connection, Filter(status="failed"), _FAILURES_SHOWN),
+        empty=statistics.is_empty(connection),
+    )
+
+
+def _checks(site: Site, numbers: Numbers) -> list[Check]:
+    """The same that `/readyz` answers, in words for people; the database answered, else there were no page."""
+    engine = Check("Engine", "ok", "New transfers are taken.")
+    if not site.engine.taking:
+        engine = Check("Engine", "fail", "The service is starting or stopping; it takes no new transfers.")
+    database = Check("Database", "ok", "Answers.")
+    return [engine, database, _stamped(site), _waiting(site, numbers)]
+
+
+def _stamped(site: Site) -> Check:
+    last = site.connection.stamped.last_failure
+    if last is None:
+        return Check("Stamped.io", "ok", "No call to Stamped.io is failing.")
+    hint = "It may pass by itself." if last.kind.retryable else "Check the Stamped.io keys and the store hash."
+    return Check(
+        "Stamped.io", "warn", f"The last call ({last.operation}) failed. {last} {hint}", "/monitoring/settings"
+    )
+
+
+def _waiting(site: Site, numbers: Numbers) -> Check:
+    oldest = numbers.open
+    if oldest is not None and site.now() - oldest.created_at > _OLD_SECONDS:
+        text = "A transfer has waited for over 30 minutes."
+        return Check("Waiting transfers", "warn", text, f"/monitoring/transfers/{oldest.id}")
+    return Check("Waiting transfers", "ok", "None has waited for over 30 minutes.")
+
+
+def _worst(checks: list[Check]) -> State:
+    states = {check.state for check in checks}
+    return "fail" if "fail" in states else "warn" if "warn" in states else "ok"

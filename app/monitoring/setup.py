@@ -1,0 +1,134 @@
+"""Settings: what is set and where it comes from, without any key, and whether Stamped.io takes it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotenv import dotenv_values
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import AliasChoices, SecretStr
+from sqlalchemy.engine import make_url
+
+from app.calls import CallError
+from app.catalog import CATALOG, Slug
+from app.monitoring.guard import go_to
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pydantic.fields import FieldInfo
+
+    from app.monitoring.site import Site
+
+_MASK = "••••••••"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: `value` None = not set."""
+
+    name: str
+    value: str | None
+    source: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """How a test call went; `failure` None = well."""
+
+    seconds: float
+    failure: str | None = None
+    resolution: str = ""
+
+
+def setup_routes(router: APIRouter, site: Site) -> None:
+    """Add the page and its test."""
+    shown = settings_shown(site.settings, os.environ, dotenv_names())
+
+    async def page(request: Request, tested: Tested | None = None) -> Response:
+        return site.pages.show(
+            request,
+            "settings.html",
+            shown=shown,
+            tested=tested,
+            url=site.settings.stamped_api_url,
+            mapped=site.connection.mapping.subscribed is not None,
+        )
+
+    @router.get("/settings")
+    async def settings(request: Request) -> Response:
+        return await page(request)
+
+    @router.post("/settings/test")
+    async def test(request: Request) -> Response:
+        """One read-only call to Stamped.io."""
+        began = site.clock.monotonic()
+        try:
+            await site.connection.stamped.check()
+        except CallError as error:
+            seconds = site.clock.monotonic() - began
+            return await page(request, Tested(seconds, str(error), CATALOG[Slug.CUSTOMER].resolution))
+        return await page(request, Tested(site.clock.monotonic() - began))
+
+    @router.get("/settings/test")
+    async def back() -> Response:
+        return go_to("/monitoring/settings")
+
+
+def settings_shown(settings: Settings, environment: Collection[str], env_file: Collection[str]) -> list[Setting]:
+    """Every setting; of a key only whether it is set."""
+    in_environment = {name.upper() for name in environment}
+    in_file = {name.upper() for name in env_file}
+    return [
+        Setting(
+            field.upper(),
+            _value(field, getattr(settings, field)),
+            _source(settings, field, _names(field, info), in_environment, in_file),
+            info.description or "",
+        )
+        for field, info in Settings.model_fields.items()
+        if not info.exclude
+    ]
+
+
+def dotenv_names() -> set[str]:
+    """The names in the `.env` that was read at the start."""
+    path = Settings.model_config.get("env_file")
+    if not isinstance(path, str | Path) or not Path(path).is_file():
+        return set()
+    return {name for name, value in dotenv_values(path).items() if value}
+
+
+def _value(field: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, SecretStr):
+        keys = len([part for part in value.get_secret_value().split(",") if part.strip()])
+        return _MASK if keys == 1 else f"{_MASK} ({keys} keys)"
+    if field == "database_url":
+        return make_url(value).render_as_string(hide_password=True)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _source(
+    settings: Settings, field: str, names: set[str], environment: Collection[str], env_file: Collection[str]
+) -> str:
+    if field not in settings.model_fields_set:
+        return "default"
+    if names & set(environment):
+        return "environment"
+    if names & set(env_file):
+        return ".env"
+    return "sandbox" if settings.sandbox_url else "given at the start"
+
+
+def _names(field: str, info: FieldInfo) -> set[str]:
+    alias = info.validation_alias
+    names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [field]
+    return {name.upper() for name in (*names, field)}

@@ -1,0 +1,31 @@
+"""What the pages show and act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.clock import Clock
+    from app.connection import Connection
+    from app.engine import Engine, Operations
+    from app.ledger.database import Database
+    from app.monitoring.rendering import Pages
+    from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One product instance behind the pages."""
+
+    settings: Settings
+    engine: Engine
+    operations: Operations
+    connection: Connection
+    database: Database
+    clock: Clock
+    pages: Pages
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self.clock.now().timestamp()

@@ -1,0 +1,114 @@
+"""Manual Sync: one or many customer ids, and how far each sync got, re-runs included."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from app.api.syncs import MAX_SYNC_IDS, SyncRequest
+from app.ledger import reports, statistics
+from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.transfers import STATUSES, read_cursor
+
+if TYPE_CHECKING:
+    from app.monitoring.site import Site
+
+log = structlog.stdlib.get_logger("monitoring")
+
+_APART = re.compile(r"[\s,;]+")
+_PAGE = 100
+_SYNCS_SHOWN = 10
+_SHOWN_ID = 40
+
+
+def sync_routes(router: APIRouter, site: Site) -> None:
+    """Add the pages of Manual Sync."""
+
+    async def form_page(
+        request: Request, status: int = HTTPStatus.OK, *, ids: str = "", fault: str | None = None
+    ) -> Response:
+        return site.pages.show(
+            request,
+            "syncs.html",
+            status,
+            syncs=await site.database.read(statistics.recent_syncs, _SYNCS_SHOWN),
+            ids=ids,
+            fault=fault,
+            most=MAX_SYNC_IDS,
+            fetches=site.connection.ipaas is not None,
+        )
+
+    async def counts_of(sync_id: str) -> dict[str, Any]:
+        counts = await site.database.read(reports.sync_counts, sync_id)
+        if counts is None:
+            raise not_found("sync")
+        return counts
+
+    @router.get("/syncs")
+    async def syncs(request: Request) -> Response:
+        return await form_page(request)
+
+    @router.post("/syncs")
+    async def start(request: Request) -> Response:
+        text = form_of(request).get("customer_ids", "")
+        ids = [part for part in _APART.split(text) if part]
+        fault = _fault(ids)
+        if fault is not None:
+            return await form_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, ids=text, fault=fault)
+        sync_id = await site.operations.sync_customers(ids)
+        log.info("manual sync", sync_id=sync_id, customers=len(ids))
+        return go_to(f"/monitoring/syncs/{sync_id}")
+
+    @router.get("/syncs/{sync_id}")
+    async def sync(sync_id: str, request: Request) -> Response:
+        counts = await counts_of(sync_id)
+        status = request.query_params.get("status", "")
+        after = read_cursor(request.query_params.get("after", ""))
+        wanted = status if status in STATUSES else None
+        found = await site.database.read(statistics.sync_transfers, sync_id, wanted, after, _PAGE + 1)
+        more = len(found) > _PAGE
+        found = found[:_PAGE]
+        done = counts["total"] - counts["remaining"]
+        return site.pages.show(
+            request,
+            "sync.html",
+            sync=counts,
+            done=done,
+            # in steps of ten, so that a screen reader is not told each of 3,000
+            tenth=done * 10 // counts["total"] * 10 if counts["total"] else 100,
+            transfers=found,
+            chosen=status,
+            after=after,
+            following=found[-1].seq if more else None,
+        )
+
+    @router.post("/syncs/{sync_id}/cancel")
+    async def cancel(sync_id: str) -> Response:
+        await counts_of(sync_id)
+        await site.operations.cancel_sync(sync_id)
+        return go_to(f"/monitoring/syncs/{sync_id}")
+
+    @router.get("/syncs/{sync_id}/cancel")
+    async def back(sync_id: str) -> Response:
+        return go_to(f"/monitoring/syncs/{sync_id}")
+
+
+def _fault(ids: list[str]) -> str | None:
+    """What is wrong with these ids, naming the first one."""
+    if not ids:
+        return "Write at least one iPaaS.com customer id."
+    if len(ids) > MAX_SYNC_IDS:
+        return f"These are {len(ids):,} ids; one sync takes up to {MAX_SYNC_IDS:,}. Send the rest in another one."
+    try:
+        SyncRequest(customer_ids=ids)
+    except ValidationError as error:
+        place = error.errors()[0]["loc"][-1]
+        shown = ids[place][:_SHOWN_ID] if isinstance(place, int) else ""
+        return f"“{shown}” is no customer id."
+    return None

@@ -1,0 +1,120 @@
+"""One transfer: its story, its attempts, its error with what to do about it, and its record on asking."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.catalog import CATALOG
+from app.ledger import links, reports
+from app.monitoring.guard import PageFault, go_to, not_found
+from app.monitoring.timeline import Attempt, WriteBack, story
+
+if TYPE_CHECKING:
+    from app.ledger.stored import Stored
+    from app.monitoring.site import Site
+
+log = structlog.stdlib.get_logger("monitoring")
+
+_PATIENCE_SECONDS = 3.0  # so that most re-runs have ended when the page comes back, also without scripts
+_SHOWN_UNASKED: Final = frozenset({"id", "tracking_guid", "category_id", "created_datetime", "updated_datetime"})
+
+
+def transfer_routes(router: APIRouter, site: Site) -> None:
+    """Add the page of one transfer."""
+
+    async def page(request: Request, transfer: Stored, *, asked: bool = False) -> Response:
+        rows = await site.database.read(reports.attempts_of, transfer.seq)
+        link = await site.database.read(links.link_row, transfer.connection, transfer.customer_id)
+        write_back = WriteBack(site.connection.ipaas is not None, bool(link and link["written_back"]))
+        attempts = [Attempt.of(row) for row in rows]
+        failure = transfer.documented_failure()
+        return site.pages.show(
+            request,
+            "transfer.html",
+            transfer=transfer,
+            events=story(transfer, attempts, write_back),
+            attempts=attempts,
+            failure=failure,
+            entry=CATALOG[failure.slug] if failure else None,
+            record=_record(transfer, asked=asked),
+            asked=asked,
+            can_rerun=transfer.status in {"failed", "cancelled", "waiting"},
+            can_cancel=transfer.status in {"accepted", "waiting"},
+        )
+
+    @router.get("/transfers/{transfer_id}")
+    async def transfer(transfer_id: str, request: Request) -> Response:
+        return await page(request, await _transfer(site, transfer_id))
+
+    @router.post("/transfers/{transfer_id}/record")
+    async def record(transfer_id: str, request: Request) -> Response:
+        """A POST: the person's data stand in no address, and who asks is logged."""
+        found = await _transfer(site, transfer_id)
+        log.info(
+            "record shown",
+            transfer_id=found.id,
+            tracking_guid=found.tracking_guid,
+            customer_id=found.customer_id,
+            address=request.client.host if request.client else None,
+        )
+        return await page(request, found, asked=True)
+
+    @router.get("/transfers/{transfer_id}/{_action}")
+    async def back(transfer_id: str, _action: str) -> Response:
+        """Signing in again during one of the forms above ends here."""
+        return go_to(f"/monitoring/transfers/{transfer_id}")
+
+
+def action_routes(router: APIRouter, site: Site) -> None:
+    """Add what the buttons of that page do."""
+
+    @router.post("/transfers/{transfer_id}/retry")
+    async def retry(transfer_id: str) -> Response:
+        found = await _transfer(site, transfer_id)
+        if await site.operations.retry(found, _PATIENCE_SECONDS) is None:
+            raise _conflict(
+                await _transfer(site, transfer_id), "Only a failed, cancelled or waiting one runs again."
+            )
+        return go_to(f"/monitoring/transfers/{found.id}")
+
+    @router.post("/transfers/{transfer_id}/cancel")
+    async def cancel(transfer_id: str) -> Response:
+        found = await _transfer(site, transfer_id)
+        if await site.operations.cancel(found) is None:
+            raise _conflict(
+                await _transfer(site, transfer_id), "Only an accepted or waiting one can be cancelled."
+            )
+        return go_to(f"/monitoring/transfers/{found.id}")
+
+
+async def _transfer(site: Site, transfer_id: str) -> Stored:
+    found = await site.database.read(reports.by_id, transfer_id)
+    if found is None:
+        raise not_found("transfer")
+    return found
+
+
+def _record(transfer: Stored, *, asked: bool) -> list[tuple[str, str | None]]:
+    """Field by field; None = hidden until somebody asks, as anything may name the person."""
+    if not transfer.record:
+        return []
+    fields: dict[str, Any] = json.loads(transfer.record)
+    return [
+        (name, _text(value) if asked or name in _SHOWN_UNASKED else None)
+        for name, value in fields.items()
+        if value not in (None, "", [], {})
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _conflict(transfer: Stored, rule: str) -> PageFault:
+    return PageFault(HTTPStatus.CONFLICT, f"This transfer is {transfer.status}", rule)

@@ -1,0 +1,147 @@
+"""Signing in and out, and who is let in."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.api.security import Keyring
+from app.monitoring.sessions import SESSION_SECONDS, Sessions
+from tests.conftest import BridgeFactory
+from tests.monitoring.support import HTML, PAGES, open_pages, signed_in
+from tests.support import OPERATOR_KEY, WEBHOOK_KEY, FakeClock
+
+COOKIE = "ipaas_stamped_session"
+
+
+async def test_the_root_sends_browsers_to_sign_in_and_then_to_the_pages(bridge: BridgeFactory) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.get("/")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+        await pages.sign_in()
+        answer = await pages.get("/")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/monitoring")
+
+
+@pytest.mark.parametrize(("key", "status"), [(None, 401), ("wrong", 401), (WEBHOOK_KEY, 403), (OPERATOR_KEY, 200)])
+async def test_the_root_is_a_call_like_others_for_programs(
+    bridge: BridgeFactory, key: str | None, status: int
+) -> None:
+    async with open_pages(bridge) as pages:
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {key}" if key else ""}
+        answer = await pages.client.get("/", headers=headers)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_the_cookie_is_for_our_own_pages_only(bridge: BridgeFactory) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.sign_in()
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/monitoring")
+        cookie = answer.headers["Set-Cookie"]
+        parts = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert parts == {"httponly", "samesite=strict", "path=/", f"max-age={SESSION_SECONDS}"}
+        assert OPERATOR_KEY not in cookie
+        await pages.client.post("/logout")
+        data = {"key": OPERATOR_KEY}
+        answer = await pages.client.post("/login", data=data, headers={"X-Forwarded-Proto": "https"})
+        assert "secure" in answer.headers["Set-Cookie"].lower()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "target"),
+    [
+        ("/monitoring/errors?days=1", "/monitoring/errors?days=1"),
+        ("/monitoring", "/monitoring"),
+        ("https://example.com/", "/monitoring"),
+        ("//example.com", "/monitoring"),
+        ("/monitoring\\@example.com", "/monitoring"),
+        ("/monitoring/\r\nSet-Cookie: a=b", "/monitoring"),
+        ("/monitoringexample", "/monitoring"),
+        ("/docs", "/monitoring"),
+    ],
+)
+async def test_signing_in_leads_to_our_own_pages_only(bridge: BridgeFactory, wanted: str, target: str) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.sign_in(next=wanted)
+        assert answer.headers["Location"] == target
+
+
+async def test_a_wrong_key_opens_nothing_and_is_not_logged(bridge: BridgeFactory) -> None:
+    async with open_pages(bridge) as pages:
+        with capture_logs() as lines:
+            answer = await pages.sign_in("not-the-key")
+        assert answer.status_code == 403
+        assert "Set-Cookie" not in answer.headers
+        assert "not the operator key" in answer.text
+        assert (await pages.sign_in(WEBHOOK_KEY)).status_code == 403
+        assert (await pages.get("/monitoring")).status_code == 303
+    assert any(line["event"] == "sign-in refused" for line in lines)
+    assert "not-the-key" not in str(lines) + answer.text
+
+
+async def test_wrong_keys_are_throttled(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    async with open_pages(bridge, clock=clock) as pages:
+        for _ in range(10):
+            assert (await pages.sign_in("wrong")).status_code == 403
+        answer = await pages.sign_in()
+        assert answer.status_code == 429
+        assert answer.headers["Retry-After"] == "60"
+        clock.advance(60)
+        assert (await pages.sign_in()).status_code == 303
+
+
+async def test_a_session_ends_after_twelve_hours(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    async with signed_in(bridge, clock=clock) as pages:
+        clock.advance(SESSION_SECONDS - 1)
+        assert (await pages.get("/monitoring/settings")).status_code == 200
+        clock.advance(1)
+        assert (await pages.get("/monitoring/settings")).status_code == 303
+
+
+async def test_signing_out_ends_the_session_itself(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        cookie = pages.client.cookies[COOKIE]
+        answer = await pages.post("/logout")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+        assert COOKIE not in pages.client.cookies
+        pages.client.cookies.set(COOKIE, cookie)
+        assert (await pages.get("/monitoring/settings")).status_code == 303
+
+
+def test_a_rotated_key_ends_every_session() -> None:
+    clock = FakeClock()
+    cookie = Sessions(Keyring.of([], ["first"]), clock).sign_in("first")
+    assert cookie is not None
+    assert Sessions(Keyring.of([], ["first"]), clock).read(cookie) is not None
+    assert Sessions(Keyring.of([], ["second"]), clock).read(cookie) is None
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "WyJhIiwxXQ.x", "WyJhIiw5OTk5OTk5OTk5XQ", "ä.ö", "." * 5000])
+def test_a_made_up_cookie_is_no_session(cookie: str) -> None:
+    assert Sessions(Keyring.of([], ["key"]), FakeClock()).read(cookie) is None
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/monitoring/transfers/x", "/monitoring/syncs/x", "/monitoring/nothing"])
+async def test_every_page_needs_a_session(bridge: BridgeFactory, path: str) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.get(f"{path}?status=failed")
+        assert answer.status_code == 303
+        assert answer.headers["Location"] == f"/login?next={path}%3Fstatus%3Dfailed"
+        answer = await pages.get(path, HX_Request="true")
+        assert answer.status_code == 200
+        assert answer.headers["HX-Redirect"] == f"/login?next={path}"
+        assert answer.text == ""
+
+
+async def test_bearer_keys_open_no_page_and_sessions_no_call(bridge: BridgeFactory) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.get("/monitoring", Authorization=f"Bearer {OPERATOR_KEY}")
+        assert answer.status_code == 303
+        await pages.sign_in()
+        answer = await pages.client.get("/transfers", headers={"Authorization": ""} | HTML)
+        assert answer.status_code == 401

@@ -1,0 +1,304 @@
+"""What the pages say and do, over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.catalog import CATALOG, Slug
+from tests.conftest import BridgeFactory
+from tests.monitoring.support import PAGES, REFUSED, Pages, person, signed_in, text_of
+from tests.support import (
+    EMAIL,
+    GUID,
+    IPAAS,
+    IPAAS_TOKEN,
+    OPERATOR_KEY,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    RECORD,
+    WEBHOOK_KEY,
+    FakeClock,
+    Wire,
+    reply,
+    with_consent,
+)
+
+KEYS = (PUBLIC_KEY, PRIVATE_KEY, WEBHOOK_KEY, OPERATOR_KEY, IPAAS_TOKEN)
+UNAVAILABLE = reply(503, {"message": "Service Temporarily Unavailable"})
+
+
+async def text(pages: Pages, path: str) -> str:
+    answer = await pages.get(path)
+    assert answer.status_code == 200, path
+    return text_of(answer.text)
+
+
+async def wait_for(pages: Pages, path: str, words: str) -> str:
+    for _ in range(500):
+        found = await text(pages, path)
+        if words in found:
+            return found
+    raise AssertionError(found)
+
+
+@pytest.mark.parametrize("path", ["/monitoring", "/monitoring/transfers"])
+async def test_empty_pages_say_what_to_do_first(bridge: BridgeFactory, path: str) -> None:
+    async with signed_in(bridge) as pages:
+        found = await text(pages, path)
+        assert "http://bridge.test/webhooks/customers" in found
+        assert "Authorization: Bearer &lt;Webhook API Key&gt;" in found
+        assert "curl -i http://bridge.test/webhooks/customers" in found
+        await pages.webhook()
+        assert "curl" not in await text(pages, path)
+
+
+async def test_monitoring_counts_the_last_day(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=[reply(200, {"id": 1}), REFUSED])) as pages:
+        await pages.webhooks(person(1))
+        await pages.webhooks(person(2))
+        await pages.webhooks(person(3, scope="customer/deleted"))
+        found = await text(pages, "/monitoring")
+    assert "Success rate 50.0 %" in found
+    assert "Succeeded: 1. Skipped or cancelled: 1. Not ended yet: 0. Failed: 1." in found
+    assert "Needs a look" in found
+    assert "HTTP status 401 : The API key you supplied is not valid." in found
+
+
+async def test_one_transfer_tells_its_story(bridge: BridgeFactory) -> None:
+    wire = Wire(lookup=reply(404, {}))
+    async with signed_in(bridge, wire, subscription_field="Consent", **IPAAS) as pages:
+        path = await pages.webhook(customer=...)
+        wire.script(load=reply(200, with_consent("yes")))
+        await pages.webhook(customer=..., tracking_guid="11111111-0d44-4b50-8888-8dd25736052a")
+        found = await text(pages, path)
+        latest = re.search(
+            r'href="(/monitoring/transfers/[^"]+)"', (await pages.get("/monitoring/transfers")).text
+        )
+        assert latest
+        second = await text(pages, latest[1])
+    for words in (
+        "Succeeded",
+        "customer/updated, by webhook",
+        "fetched from iPaaS.com",
+        "created at Stamped.io as customer 143491",
+        "iPaaS.com has external ID 143491",
+        "consent is not mapped, or the record has none",
+        GUID,
+    ):
+        assert words in found
+    assert "updated at Stamped.io as customer 143491" in second
+    assert "iPaaS.com already had external ID 143491" in second
+    assert "Reconciled subscribed" in second
+
+
+async def test_a_failed_transfer_names_its_resolution_and_runs_again(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=[REFUSED, reply(200, {"id": 5})])) as pages:
+        path = await pages.webhook()
+        html = (await pages.get(path)).text
+        entry = CATALOG[Slug.CUSTOMER]
+        shown = text_of(html).replace("&#39;", "'")
+        for words in (entry.title, entry.description, entry.resolution, "HTTP status 401", "not valid."):
+            assert words in shown
+        assert "Re-run" in shown
+        answer = await pages.post(f"{path}/retry")
+        assert (answer.status_code, answer.headers["Location"]) == (303, path)
+        found = await text(pages, path)
+        assert "Succeeded" in found
+        assert entry.resolution not in found
+        assert "The steps are those of the last attempt" in found
+        answer = await pages.post(f"{path}/retry")
+        assert answer.status_code == 409
+        assert "This transfer is succeeded" in answer.text
+        assert (await pages.post(f"{path}/cancel")).status_code == 409
+
+
+async def test_a_waiting_transfer_is_cancelled(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=UNAVAILABLE)) as pages:
+        answer = await pages.post("/monitoring/syncs", customer_ids="1")
+        await wait_for(pages, answer.headers["Location"], "1 of 1 ended")
+        headers = {"Prefer": "respond-async"}
+        answer = await pages.client.post("/webhooks/customers", json=person(7), headers=headers)
+        answer = await pages.client.post("/webhooks/customers", json=RECORD, headers=headers)
+        path = f"/monitoring{answer.headers['Location']}"
+        found = await wait_for(pages, path, "next attempt")
+        assert "runs again by itself" in found
+        assert (await pages.post(f"{path}/cancel")).status_code == 303
+        assert "Cancelled by hand." in await text(pages, path)
+
+
+async def test_the_person_is_shown_on_asking_only_and_the_asking_is_logged(bridge: BridgeFactory) -> None:
+    names = (EMAIL, RECORD["first_name"], RECORD["last_name"])
+    async with signed_in(bridge, Wire(add=REFUSED)) as pages:
+        path = await pages.webhook()
+        for each in (*PAGES, path):
+            html = (await pages.get(each)).text
+            assert not any(name in html for name in names), each
+        with capture_logs() as lines:
+            answer = await pages.post(f"{path}/record")
+        assert all(name in answer.text for name in names)
+        assert answer.headers["Cache-Control"] == "no-store"
+        (line,) = [line for line in lines if line["event"] == "record shown"]
+        assert (line["customer_id"], line["transfer_id"]) == ("150713", path.rsplit("/", 1)[1])
+        assert not any(name in str(lines) for name in names)
+        assert EMAIL not in (await pages.get(path)).text
+
+
+async def test_no_page_shows_a_key(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=REFUSED), **IPAAS) as pages:
+        path = await pages.webhook()
+        tested = await pages.post("/monitoring/settings/test")
+        shown = [await pages.get(each) for each in (*PAGES, path)]
+        shown.append(await pages.post(f"{path}/record"))
+    for answer in (tested, *shown):
+        assert not any(key in answer.text + str(answer.headers) for key in KEYS)
+
+
+async def test_an_email_is_looked_for_without_standing_in_an_address(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        await pages.webhooks(person(1), person(2))
+        answer = await pages.post("/monitoring/transfers", email=" Person1@Example.com ", status="succeeded")
+        where = answer.headers["Location"]
+        assert "person1" not in where.lower()
+        found = (await pages.get(where)).text
+        assert found.count('data-label="Outcome"') == 1
+        kept = re.search(r'name="email_hash" value="([^"]+)"', found)
+        assert kept
+        answer = await pages.post("/monitoring/transfers", email="", email_hash=kept[1], customer="2")
+        assert "No transfer fits this filter." in (await pages.get(answer.headers["Location"])).text
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("", 3),
+        ("status=failed", 0),
+        ("customer=2", 1),
+        ("guid=3C90C3CC-0d44-4b50-8888-000000000003", 1),
+        ("error=customer-not-loaded", 0),
+        ("since=2026-11-24T09:59", 3),
+        ("since=2026-11-24T10:01", 0),
+        ("until=2026-11-24T10:01&since=2026-11-24T09:59:00Z", 3),
+        ("until=2026-11-24T09:59", 0),
+        ("cursor=2", 1),
+    ],
+)
+async def test_the_list_is_filtered(bridge: BridgeFactory, query: str, rows: int) -> None:
+    async with signed_in(bridge, clock=FakeClock()) as pages:
+        await pages.webhooks(person(1), person(2), person(3))
+        html = (await pages.get(f"/monitoring/transfers?{query}")).text
+    assert html.count('data-label="Outcome"') == rows
+
+
+@pytest.mark.parametrize("query", ["status=gone", "cursor=x", "cursor=99999999999999999999", "since=yesterday"])
+async def test_an_unreadable_filter_says_so(bridge: BridgeFactory, query: str) -> None:
+    async with signed_in(bridge) as pages:
+        answer = await pages.get(f"/monitoring/transfers?{query}")
+    assert answer.status_code == 400
+    assert "This filter cannot be read" in answer.text
+
+
+async def test_failed_ones_are_grouped_counted_and_run_again(bridge: BridgeFactory) -> None:
+    refused = reply(400, {"message": "Email is not valid."})
+    clock = FakeClock()
+    async with signed_in(bridge, Wire(add=[REFUSED, REFUSED, refused]), clock=clock) as pages:
+        for number in (1, 2, 3):
+            await pages.webhooks(person(number))
+        clock.advance(1)
+        html = (await pages.get("/monitoring/errors")).text
+        assert "3 failed transfers" in text_of(html)
+        assert re.findall(r'data-label="Count" class="number">(\d+)', html) == ["2", "1"]
+        first = html.split("<tbody>")[1]
+        group = dict(re.findall(r'name="(days|error|reason)" value="([^"]*)"', first)[:3])
+        answer = await pages.post("/monitoring/errors/retry", **group)
+        assert "Re-run 2 failed transfers?" in answer.text
+        assert len(pages.wire.requests) == 3
+        bounds = dict(re.findall(r'name="(since|until)" value="([^"]*)"', answer.text))
+        pages.wire.script(add=reply(200, {"id": 9}))
+        answer = await pages.post("/monitoring/errors/retry", confirmed="yes", **group, **bounds)
+        sync = answer.headers["Location"]
+        assert sync.startswith("/monitoring/syncs/")
+        found = await wait_for(pages, sync, "2 of 2 ended")
+        assert "Re-run of 2 transfers" in found
+        assert "1 failed transfer " in await text(pages, "/monitoring/errors")
+        assert "Re-run of failed ones" in await text(pages, "/monitoring/syncs")
+        answer = await pages.post("/monitoring/errors/retry", days="1")
+        assert "Re-run 1 failed transfer?" in answer.text
+
+
+async def test_many_customers_are_synced_by_hand(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, **IPAAS) as pages:
+        answer = await pages.post("/monitoring/syncs", customer_ids="1, 2;3\n\n4 4")
+        found = await wait_for(pages, answer.headers["Location"], "4 of 4 ended")
+        assert "Succeeded 4" in found
+        html = (await pages.get(f"{answer.headers['Location']}?status=succeeded")).text
+        assert re.findall(r'data-label="Customer"><a href="[^"]+">(\d)', html) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ("  ", "at least one"),
+        (" ".join(str(number) for number in range(3001)), "3,001 ids"),
+        (f"1 {'9' * 101}", "is no customer id"),
+    ],
+)
+async def test_what_cannot_be_synced_says_why_and_keeps_what_was_typed(
+    bridge: BridgeFactory, ids: str, words: str
+) -> None:
+    async with signed_in(bridge) as pages:
+        answer = await pages.post("/monitoring/syncs", customer_ids=ids)
+        assert answer.status_code == 422
+        assert words in answer.text
+        assert ids in answer.text
+
+
+async def test_a_sync_is_cancelled(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        answer = await pages.post("/monitoring/syncs", customer_ids="1")
+        where = answer.headers["Location"]
+        assert (await pages.post(f"{where}/cancel")).headers["Location"] == where
+        assert "Cancelled" in await text(pages, where)
+        assert (await pages.post("/monitoring/syncs/none/cancel")).status_code == 404
+
+
+async def test_rejections_are_listed(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        assert "Nothing was rejected." in await text(pages, "/monitoring/rejections")
+        await pages.client.post("/webhooks/customers", json={}, headers={"Authorization": "Bearer wrong"})
+        found = await text(pages, "/monitoring/rejections")
+        assert "401 The key is missing or not valid" in found
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({}, "Stamped.io answered"),
+        ({"search": REFUSED}, "HTTP status 401 Unauthorized: The API key you supplied is not valid."),
+        ({"search": reply(200, text="<h1>We'll be right back</h1>")}, "the answer is a web page"),
+    ],
+)
+async def test_the_connection_is_tested_by_one_reading_call(
+    bridge: BridgeFactory, answer: dict[str, Any], words: str
+) -> None:
+    async with signed_in(bridge, Wire(**answer)) as pages:
+        found = text_of((await pages.post("/monitoring/settings/test")).text).replace("&#39;", "'")
+        assert pages.wire.operations == ["search"]
+        assert pages.wire.requests[0].method == "GET"
+    assert words in found
+    assert (CATALOG[Slug.CUSTOMER].resolution in found) is bool(answer)
+
+
+async def test_a_page_without_a_database_says_so(bridge: BridgeFactory) -> None:
+    async with bridge(started=False) as client:
+        pages = Pages(client, Wire())
+        await pages.sign_in()
+        answer = await pages.client.post(
+            "/monitoring/syncs",
+            data={"form_token": await pages.token("/monitoring/settings"), "customer_ids": "1"},
+        )
+    assert answer.status_code == 503
+    assert "Not available at the moment" in answer.text

@@ -1,0 +1,103 @@
+"""What the pages count, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.ledger import reports, statistics
+from app.ledger.database import Database, read_url
+from app.ledger.reports import Filter
+from tests.postgres import fresh_database, server_url
+from tools.seed import Plan, fill
+
+NOW = 1_764_000_600.0
+HOUR = 3600
+COUNT = 400
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database for made-up transfers of two days."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('statistics')}/ledger.db"
+        return
+    with fresh_database(server_url()) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def seeded(url: str) -> AsyncIterator[Database]:
+    database = Database(read_url(url))
+    await database.migrate()
+    empty = await database.read(statistics.is_empty)
+    await database.aclose()
+    if empty:
+        await fill(url, Plan(COUNT, days=2, failed=0.1, now=NOW))
+    database = Database(read_url(url))
+    yield database
+    await database.aclose()
+
+
+async def test_an_empty_ledger_has_nothing_to_count(tmp_path: Path) -> None:
+    database = Database(read_url(f"sqlite:///{tmp_path}/empty.db"))
+    await database.migrate()
+    assert await database.read(statistics.is_empty)
+    assert await database.read(statistics.per_hour, 0, 24) == {}
+    assert await database.read(statistics.oldest_open) is None
+    assert await database.read(statistics.last_webhook) is None
+    assert await database.read(statistics.last_answer) is None
+    assert await database.read(statistics.failed_groups, 0, 10) == []
+    assert await database.read(statistics.recent_syncs, 10) == []
+    await database.aclose()
+
+
+async def test_hours_are_whole_and_add_up(seeded: Database) -> None:
+    stored = await seeded.read(reports.listed, Filter(), COUNT)
+    first = int(NOW // HOUR) * HOUR - 60 * HOUR
+    counted = await seeded.read(statistics.per_hour, first, 61)
+    expected: dict[tuple[int, str], int] = {}
+    for transfer in stored:
+        key = (int(transfer.created_at // HOUR) * HOUR, transfer.status)
+        expected[key] = expected.get(key, 0) + 1
+    assert counted == expected
+    since = first + 55 * HOUR
+    recent = await seeded.read(statistics.per_hour, since, 6)
+    assert sum(recent.values()) == sum(transfer.created_at >= since for transfer in stored)
+    assert await seeded.read(statistics.per_hour, first + 61 * HOUR, 24) == {}
+
+
+async def test_failed_ones_are_grouped_by_error_and_message(seeded: Database) -> None:
+    failed = await seeded.read(reports.listed, Filter(status="failed"), COUNT)
+    groups = await seeded.read(statistics.failed_groups, 0, 100)
+    assert len(groups) > 1
+    for group in groups:
+        mine = [each for each in failed if (each.error, each.reason) == (group["error"], group["reason"])]
+        assert group["total"] == len(mine)
+        assert group["first_at"] == min(each.finished_at or 0 for each in mine)
+        assert group["last_at"] == max(each.finished_at or 0 for each in mine)
+        same = await seeded.read(
+            reports.seqs, Filter(status="failed", error=group["error"], reason=group["reason"])
+        )
+        assert len(same) == group["total"]
+    totals = [group["total"] for group in groups]
+    assert totals == sorted(totals, reverse=True)
+    assert sum(totals) == len(failed)
+
+
+async def test_a_filter_has_an_end_in_time(seeded: Database) -> None:
+    begin, end = NOW - 20 * HOUR, NOW - 10 * HOUR
+    found = await seeded.read(reports.listed, Filter(since=begin, until=end), COUNT)
+    assert found
+    assert all(begin <= transfer.created_at < end for transfer in found)
+
+
+async def test_the_last_ones_are_the_last(seeded: Database) -> None:
+    newest = (await seeded.read(reports.listed, Filter(), 1))[0]
+    assert await seeded.read(statistics.last_webhook) == newest.created_at
+    answer = await seeded.read(statistics.last_answer)
+    tried = [each for each in await seeded.read(reports.listed, Filter(), COUNT) if each.attempts]
+    assert answer is not None
+    assert answer.at == max(each.finished_at or 0 for each in tried)
