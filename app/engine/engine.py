@@ -63,8 +63,9 @@ class Engine:
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._background_slots = asyncio.Semaphore(background)
-        self._runner = Runner(connection, database, clock, metrics or Metrics(), self._ended)
+        self._runner = Runner(connection, database, clock, metrics or Metrics(), self._ended, self._is_cut_off)
         self._tasks = Tasks()
+        self._entering = Tasks()
         self._watchers = Watchers()
         self._due: deque[int] = deque()
         self._wake = asyncio.Event()
@@ -86,12 +87,17 @@ class Engine:
     async def drain(self, seconds: float) -> None:
         """Take no more; let running ones end within `seconds`; leave the rest to the next start. Idempotent."""
         self.taking = False
-        await self._runner.wait(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._entering.settle()
+                await self._runner.settle()
         self._given_up.set()
         await self._runner.give_up()
+        await self._entering.cancel()
         await self._tasks.cancel()
         with suppress(DatabaseGone):
             if self.started:
+                await self.upkeep.flush()
                 await self._database.run(replicas.leave, self._runner.replica)
 
     async def run(self, news: list[NewTransfer], wait_seconds: float | None = None) -> list[Outcome]:
@@ -100,13 +106,13 @@ class Engine:
         Default: the response timeout. With 0 nothing is waited for. Raises NotTaking.
         """
         deadline, owner = self._patience(wait_seconds)
-        entered = await asyncio.shield(self._tasks.start(self._accept(news, deadline, owner)))
+        entered = await asyncio.shield(self._entering.start(self._accept(news, deadline, owner)))
         return list(await asyncio.gather(*(self._outcome(each, deadline) for each in entered)))
 
     async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline, owner = self._patience(wait_seconds)
-        entered = await asyncio.shield(self._tasks.start(self._rerun(seq, deadline, owner)))
+        entered = await asyncio.shield(self._entering.start(self._rerun(seq, deadline, owner)))
         return await self._outcome(entered, deadline) if entered else None
 
     def look(self, *ended: int) -> None:
@@ -211,8 +217,15 @@ class Engine:
             await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
             await self._beat()
 
+    def _is_cut_off(self) -> bool:
+        """Whether others may have taken over what runs here. SQLite has no others."""
+        silent = self._clock.monotonic() - self._last_beat
+        return not self._database.is_sqlite and silent > replicas.FENCE_SECONDS
+
     async def _beat(self) -> None:
         """Say that this replica lives, and take over what nobody runs any more."""
+        if self._is_cut_off():
+            self._runner.fence()
         now, own = self._clock.now().timestamp(), self._runner.replica
         try:
             for seq, owner, started_at in await self._database.run(replicas.beat, own, now):

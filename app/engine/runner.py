@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import structlog
 
 from app.catalog import CATALOG, Slug
-from app.ledger import links, moves, reports
+from app.engine.memory import Memory
+from app.ledger import moves, reports
 from app.ledger.database import DatabaseGone
-from app.transfer import Change, Failure, Link, Progress, TransferFailed, load_record, run_transfer
+from app.transfer import Change, Failure, Progress, TransferFailed, load_record, run_transfer
 from app.tries import Tries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sqlalchemy import RowMapping
+    from collections.abc import Awaitable, Callable
 
     from app.clock import Clock
     from app.connection import Connection
@@ -30,40 +29,43 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
+T = TypeVar("T")
 
 
 class Runner:
     """`replica` owns what runs here. `on_end` learns of each attempt's end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a runner runs on
         self,
         connection: Connection,
         database: Database,
         clock: Clock,
         metrics: Metrics,
         on_end: Callable[[Finished], None],
+        is_cut_off: Callable[[], bool],
     ) -> None:
         self._metrics = metrics
         self._connection = connection
         self._database = database
         self._clock = clock
         self._on_end = on_end
+        self._is_cut_off = is_cut_off
         self.replica = str(uuid4())
         self.running: dict[int, asyncio.Task[Stored]] = {}
 
     def execute(self, entered: Entered, deadline: float) -> asyncio.Task[Stored]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
         claimed = entered.transfer
-        memory = _Memory(self._database, claimed, entered.link)
+        memory = Memory(self._connection, self._database, claimed, entered.link)
         task = asyncio.create_task(self._attempt(claimed, memory, deadline))
         self.running[claimed.seq] = task
         task.add_done_callback(lambda ended: self._forget(claimed.seq, ended))
         return task
 
-    async def wait(self, seconds: float) -> None:
-        """Until nothing runs any more, at most `seconds`."""
-        if self.running:
-            await asyncio.wait(self.running.values(), timeout=seconds)
+    async def settle(self) -> None:
+        """Until nothing runs any more."""
+        while self.running:
+            await asyncio.wait(list(self.running.values()))
 
     async def give_up(self) -> None:
         """End all attempts here, and leave their transfers to whoever comes next."""
@@ -81,6 +83,14 @@ class Runner:
         for task in self.running.values():
             task.cancel()
         self.replica = str(uuid4())
+
+    async def _may_go_on(self, claimed: Stored) -> None:
+        """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
+        if claimed.owner == self.replica and not self._is_cut_off():
+            return
+        log.warning("this replica stood still, and may have been taken over")
+        self.running[claimed.seq].cancel()
+        await asyncio.sleep(0)  # where the cancellation arrives
 
     def _forget(self, seq: int, ended: asyncio.Task[Stored]) -> None:
         if self.running.get(seq) is ended:  # else its next attempt has begun already
@@ -108,7 +118,7 @@ class Runner:
             steps=steps or {},
         )
 
-    async def _attempt(self, claimed: Stored, memory: _Memory, deadline: float) -> Stored:
+    async def _attempt(self, claimed: Stored, memory: Memory, deadline: float) -> Stored:
         with structlog.contextvars.bound_contextvars(
             tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
         ):
@@ -128,14 +138,14 @@ class Runner:
             return finished.transfer
 
     async def _flow(
-        self, claimed: Stored, memory: _Memory, deadline: float, progress: Progress
+        self, claimed: Stored, memory: Memory, deadline: float, progress: Progress
     ) -> tuple[Failure | None, str | None]:
         """One attempt: its failure, or the id of the newer change that makes it needless."""
         stored = claimed.customer_record()
         if claimed.fetched and self._connection.ipaas is not None:
             stored = None
         change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination, stored)
-        tries = Tries(deadline, self._clock)
+        tries = _FencedTries(deadline, self._clock, lambda: self._may_go_on(claimed))
         try:
             with progress.step("load", self._clock):
                 record = await load_record(change, self._connection, tries)
@@ -143,6 +153,7 @@ class Runner:
                 newer = await self._database.run(moves.keep_loaded, claimed, record)
                 if newer is not None:
                     return None, newer
+            memory.sending(record, tries)
             await run_transfer(change, record, self._connection, memory, tries, self._clock, progress)
         except TransferFailed as failed:
             return failed.failure, None
@@ -162,21 +173,21 @@ class Runner:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
 
 
-class _Memory:
-    """The link of one transfer's customer, as the claim found it."""
+class _FencedTries(Tries):
+    """Asks before each try."""
 
-    def __init__(self, database: Database, transfer: Stored, link: RowMapping | None) -> None:
-        self._database = database
-        self._transfer = transfer
-        self._link = link
+    def __init__(self, deadline: float, clock: Clock, before: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(deadline, clock)
+        self._before = before
 
-    async def known(self) -> Link | None:
-        if self._link is None or self._link["external_id"] is None:
-            return None
-        return Link(self._link["external_id"], self._link["written_back"])
+    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Raises the last CallError."""
 
-    async def remember(self, external_id: str) -> None:
-        await self._database.run(links.remember, self._transfer, external_id)
+        async def fenced() -> T:
+            await self._before()
+            return await call()
+
+        return await super().__call__(fenced)
 
 
 def _own_failure(slug: Slug, status: int, more: str = "") -> Failure:

@@ -25,6 +25,11 @@ class Tasks:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def settle(self) -> None:
+        """Until all of them have ended."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
     async def cancel(self) -> None:
         """End all of them."""
         tasks = list(self._tasks)

@@ -45,7 +45,7 @@ def read_url(value: str) -> URL:
     """The URL with the driver that the product brings. Raises DatabaseFault."""
     try:
         url = make_url(value.replace("postgres://", "postgresql://", 1))
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         message = "it is no database URL"
         raise DatabaseFault(message) from None
     kind = url.get_backend_name()

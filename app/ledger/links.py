@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.ledger.tables import links
+from app.ledger.stored import load_failure
+from app.ledger.tables import links, transfers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from app.ledger.stored import Stored
     from app.transfer import Progress
 
+_MOST_UNSEEN = 50
 _KEY = ("connection", "customer_id")
 _LINK = select(links).where(links.c.connection == bindparam("name"), links.c.customer_id == bindparam("of"))
 
@@ -37,6 +39,27 @@ _UPSERT_ID, _UPSERT_BOTH = _upsert(*_ID), _upsert(*_ID, *_SENT)
 def link_row(connection: Connection, name: str, customer_id: str | None) -> RowMapping | None:
     """What is remembered of a customer."""
     return connection.execute(_LINK, {"name": name, "of": customer_id}).mappings().one_or_none()
+
+
+def unseen_records(connection: Connection, transfer: Stored) -> list[str]:
+    """Records (JSON) of this customer's earlier attempts of which nobody knows what they did, newest first."""
+    statement = (
+        select(transfers.c.record, transfers.c.failure)
+        .where(transfers.c.connection == transfer.connection, transfers.c.customer_id == transfer.customer_id)
+        .where(transfers.c.attempts > 0, transfers.c.record.is_not(None))
+        .where(or_(transfers.c.seq != transfer.seq, transfers.c.attempts > 1))
+        .order_by(transfers.c.seq.desc())
+        .limit(_MOST_UNSEEN)
+    )
+    found = [(row.record, load_failure(row.failure)) for row in connection.execute(statement)]
+    return [record for record, failure in found if failure is None or failure.retryable]
+
+
+def is_taken(connection: Connection, transfer: Stored, external_id: str) -> bool:
+    """Whether this Stamped.io id is linked to another customer."""
+    others = links.c.connection == transfer.connection, links.c.customer_id != transfer.customer_id
+    statement = select(links.c.customer_id).where(*others, links.c.external_id == external_id)
+    return connection.execute(statement).first() is not None
 
 
 def remember(connection: Connection, transfer: Stored, external_id: str) -> None:

@@ -1,24 +1,21 @@
-"""What operators do over HTTP, and what callers are promised: the contract's table, call by call."""
+"""What operators do over HTTP: the contract's table, call by call."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx
 import pytest
 
-from app.clock import Clock
+from tests.api.operating import ASYNC, AWAY, OPERATOR, REFUSED, SYNC, Gate, Operator, failed, person
 from tests.conftest import BridgeFactory
 from tests.support import (
     GUID,
     IPAAS,
-    OPERATOR_KEY,
     RECORD,
     WEBHOOK,
     WEBHOOK_KEY,
-    Answer,
     FakeClock,
     Wire,
     customer,
@@ -28,11 +25,6 @@ from tests.support import (
     sent,
 )
 
-ASYNC = {"Prefer": "respond-async"}
-OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
-AWAY = reply(500, {"message": "Something went wrong."})
-REFUSED = reply(422, {"message": "Email is not valid."})
-SYNC = "/customers/150713/sync"
 CALLS = [
     ("POST", SYNC),
     ("POST", "/syncs"),
@@ -45,65 +37,6 @@ CALLS = [
     ("POST", "/transfers/retry"),
     ("GET", "/rejections"),
 ]
-
-
-class Operator:
-    """Calls with the operator's key; every answer must say that nobody may keep it."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = await self._client.request(method, path, headers=OPERATOR | more.pop("headers", {}), **more)
-        if answer.is_success:
-            assert answer.headers["Cache-Control"] == "no-store"
-        return answer
-
-    async def get(self, path: str, **query: Any) -> Any:
-        answer = await self.call("GET", path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        return await self.call("POST", path, **({} if body is None else {"json": body}), headers=headers)
-
-    async def until(self, path: str, **wanted: Any) -> Any:
-        """What is there, as soon as it says so."""
-        async with asyncio.timeout(10):
-            while True:
-                found = await self.get(path)
-                if all(found[name] == value for name, value in wanted.items()):
-                    return found
-                await asyncio.sleep(0.002)  # the engine works in the background
-
-
-def person(number: int, **fields: Any) -> dict[str, Any]:
-    record = RECORD | {"id": number, "email_address": f"person{number}@example.com"} | fields
-    return notification(id=str(number), tracking_guid=str(uuid4()), customer=record)
-
-
-async def failed(client: httpx.AsyncClient, *numbers: int) -> list[str]:
-    """Transfers that failed, oldest first."""
-    found = []
-    for number in numbers or (1,):
-        answer = await client.post(WEBHOOK, json=envelope(person(number)))
-        assert answer.status_code in {422, 502}
-        found.append(answer.json()["instance"].removeprefix("/transfers/"))
-    return found
-
-
-class Gate:
-    """Stamped.io does not answer before it is opened."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.opened = asyncio.Event()
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.reached.set()
-        await self.opened.wait()
-        body = sent(request)
-        return httpx.Response(200, json=customer(email=body["email"]) if body else RECORD)
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
@@ -352,99 +285,3 @@ async def test_rejections_show_why_and_never_what(bridge: BridgeFactory) -> None
         assert item["reason"]
         assert item["address"] == "127.0.0.1"
         assert secret not in str(item)
-
-
-async def test_a_repeat_after_success_is_replayed(bridge: BridgeFactory) -> None:
-    wire = Wire()
-    async with bridge(wire) as client:
-        first = await client.post(WEBHOOK, json=envelope())
-        again = await client.post(WEBHOOK, json=envelope())
-        mixed = await client.post(WEBHOOK, json=envelope(notification(), person(2)))
-    assert "Idempotent-Replayed" not in first.headers
-    assert again.headers["Idempotent-Replayed"] == "true"
-    assert again.json() == first.json()
-    assert "Idempotent-Replayed" not in mixed.headers, "only one of the two is a repeat"
-    assert mixed.json()["results"][0] == first.json()["results"][0]
-    assert wire.operations == ["add", "add"]
-
-
-async def test_a_repeat_while_it_runs_waits_for_it(bridge: BridgeFactory) -> None:
-    gate = Gate()
-    wire = Wire(add=gate)
-    async with bridge(wire) as client:
-        first = asyncio.create_task(client.post(WEBHOOK, json=envelope()))
-        await gate.reached.wait()
-        second = asyncio.create_task(client.post(WEBHOOK, json=envelope()))
-        promised = await client.post(WEBHOOK, json=envelope(), headers=ASYNC)
-        assert promised.status_code == 202
-        gate.opened.set()
-        answers = await asyncio.gather(first, second)
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert answers[0].json() == answers[1].json()
-    assert wire.operations == ["add"]
-
-
-@pytest.mark.parametrize("answer", [REFUSED, AWAY])
-async def test_a_repeat_after_failure_runs_again(bridge: BridgeFactory, answer: Answer) -> None:
-    wire = Wire(add=answer)
-    async with bridge(wire) as client:
-        (transfer_id,) = [(await client.post(WEBHOOK, json=envelope())).json()["instance"]]
-        wire.script(add=reply(200, customer()))
-        again = await client.post(WEBHOOK, json=envelope())
-    assert again.status_code == 200
-    assert "Idempotent-Replayed" not in again.headers
-    assert f"/transfers/{again.json()['results'][0]['transfer_id']}" == transfer_id
-
-
-async def test_respond_async(bridge: BridgeFactory) -> None:
-    gate = Gate()
-    async with bridge(Wire(add=gate)) as client:
-        answer = await client.post(WEBHOOK, json=envelope(), headers=ASYNC)
-        assert answer.status_code == 202
-        assert answer.headers["Preference-Applied"] == "respond-async"
-        (result,) = answer.json()["results"]
-        assert answer.headers["Location"] == f"/transfers/{result['transfer_id']}"
-        assert (result["status"], result["action"], result["external_id"]) == ("accepted", None, None)
-        gate.opened.set()
-        await Operator(client).until(answer.headers["Location"], status="succeeded")
-
-
-@pytest.mark.parametrize("prefer", [None, "wait=1"])
-async def test_patience_that_ends_is_answered_202(bridge: BridgeFactory, prefer: str | None) -> None:
-    gate = Gate()
-    overrides = {} if prefer else {"response_timeout_seconds": 0.05}
-    async with bridge(Wire(add=gate), clock=Clock(), **overrides) as client:
-        answer = await client.post(WEBHOOK, json=envelope(), headers={"Prefer": prefer} if prefer else {})
-        assert answer.status_code == 202
-        assert answer.headers.get("Preference-Applied") == prefer
-        operator = Operator(client)
-        shown = await operator.get(answer.headers["Location"])
-        assert (shown["status"], shown["promised"]) == ("running", True)
-        gate.opened.set()
-        await operator.until(answer.headers["Location"], status="succeeded")
-
-
-async def test_a_caller_with_more_patience_than_is_needed(bridge: BridgeFactory) -> None:
-    async with bridge() as client:
-        answer = await client.post(WEBHOOK, json=envelope(), headers={"Prefer": "wait=500"})
-        assert answer.status_code == 200
-        assert answer.headers["Preference-Applied"] == "wait=120"
-
-
-async def test_a_caller_that_was_told_the_error_leaves_no_schedule(bridge: BridgeFactory) -> None:
-    clock, wire = FakeClock(), Wire(add=AWAY)
-    async with bridge(wire, clock=clock) as client:
-        operator = Operator(client)
-        answer = await client.post(WEBHOOK, json=envelope())
-        assert answer.status_code == 502
-        assert answer.json()["retryable"]
-        made = len(wire.requests)
-        shown = await operator.get(answer.json()["instance"])
-        assert (shown["status"], shown["next_attempt_at"], shown["promised"]) == ("failed", None, False)
-        clock.advance(24 * 3600)
-        promised = await client.post(WEBHOOK, json=envelope(person(2)), headers=ASYNC)
-        await operator.until(promised.headers["Location"], status="waiting")
-        assert {sent(request)["email"] for request in wire.requests[made:]} == {"person2@example.com"}
-        clock.advance(21 * 60 + 1)
-        wire.script(add=reply(200, customer()))
-        await operator.until(promised.headers["Location"], status="succeeded")

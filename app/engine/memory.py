@@ -1,0 +1,96 @@
+"""What is remembered of a transfer's customer, and what a broken-off attempt may have left at Stamped.io."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from app.calls import CallError
+from app.catalog import CATALOG, Slug
+from app.ipaas.models import read_record
+from app.ledger import links
+from app.mapping import ValueFault
+from app.transfer import Failure, Link, StampedAnswer, TransferFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import RowMapping
+
+    from app.connection import Connection
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.database import Database
+    from app.ledger.stored import Stored
+    from app.stamped.models import StampedCustomer
+    from app.tries import Tries
+
+
+class Memory:
+    """The link of one transfer's customer, as the claim found it."""
+
+    def __init__(
+        self, connection: Connection, database: Database, transfer: Stored, link: RowMapping | None
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._transfer = transfer
+        self._link = link
+        self._record: CustomerRecord | None = None
+        self._tries: Tries | None = None
+
+    def sending(self, record: CustomerRecord, tries: Tries) -> None:
+        """What this attempt is about to send, and how often it may call."""
+        self._record, self._tries = record, tries
+
+    async def known(self) -> Link | None:
+        """The link of an earlier transfer, or of an earlier attempt that could not say any more what it did."""
+        if self._link is not None and self._link["external_id"] is not None:
+            return Link(self._link["external_id"], self._link["written_back"])
+        return await self._unseen()
+
+    async def remember(self, external_id: str) -> None:
+        """Keep a new link. Idempotent."""
+        await self._database.run(links.remember, self._transfer, external_id)
+
+    async def _unseen(self) -> Link | None:
+        """An attempt whose end nobody knows may have created the customer, under an e-mail that has changed since.
+
+        The same e-mail needs no looking: Stamped.io itself finds that customer again.
+        """
+        records = await self._database.read(links.unseen_records, self._transfer)
+        if self._transfer.attempts > 1 and self._transfer.record is not None:
+            records.append(self._transfer.record)  # the record of the last attempt, where this one fetched it anew
+        for email in self._other_emails(records):
+            found = await self._find(email)
+            if found is not None and not await self._database.read(links.is_taken, self._transfer, found.id):
+                return Link(found.id, written_back=False)
+        return None
+
+    def _other_emails(self, records: Iterable[str]) -> list[str]:
+        current = self._email(self._record) if self._record is not None else None
+        emails = dict.fromkeys(self._email(read_record(json.loads(record))) for record in records)
+        return [email for email in emails if email is not None and email != current]
+
+    def _email(self, record: CustomerRecord) -> str | None:
+        try:
+            return self._connection.mapping.fields(record).email.casefold()
+        except ValueFault:
+            return None
+
+    async def _find(self, email: str) -> StampedCustomer | None:
+        stamped = self._connection.stamped
+        try:
+            if self._tries is None:
+                return await stamped.find(email)
+            return await self._tries(lambda: stamped.find(email))
+        except CallError as error:
+            error.message = self._connection.redactor.text(error.message, names=(email,))
+            failure = Failure(
+                slug=Slug.CUSTOMER,
+                status=error.kind.status,
+                detail=f"{CATALOG[Slug.CUSTOMER].sentence} {error}",
+                retryable=error.kind.retryable,
+                stamped=StampedAnswer(error.operation, error.status, error.message),
+                retry_after=error.retry_after,
+            )
+            raise TransferFailed(failure) from None

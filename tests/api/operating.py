@@ -1,0 +1,85 @@
+"""An operator, and what operators and callers meet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.support import (
+    OPERATOR_KEY,
+    RECORD,
+    WEBHOOK,
+    customer,
+    envelope,
+    notification,
+    reply,
+    sent,
+)
+
+ASYNC = {"Prefer": "respond-async"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+AWAY = reply(500, {"message": "Something went wrong."})
+REFUSED = reply(422, {"message": "Email is not valid."})
+SYNC = "/customers/150713/sync"
+
+
+class Operator:
+    """Calls with the operator's key; every answer must say that nobody may keep it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        answer = await self._client.request(method, path, headers=OPERATOR | more.pop("headers", {}), **more)
+        if answer.is_success:
+            assert answer.headers["Cache-Control"] == "no-store"
+        return answer
+
+    async def get(self, path: str, **query: Any) -> Any:
+        answer = await self.call("GET", path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return await self.call("POST", path, **({} if body is None else {"json": body}), headers=headers)
+
+    async def until(self, path: str, **wanted: Any) -> Any:
+        """What is there, as soon as it says so."""
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.get(path)
+                if all(found[name] == value for name, value in wanted.items()):
+                    return found
+                await asyncio.sleep(0.002)  # the engine works in the background
+
+
+def person(number: int, **fields: Any) -> dict[str, Any]:
+    record = RECORD | {"id": number, "email_address": f"person{number}@example.com"} | fields
+    return notification(id=str(number), tracking_guid=str(uuid4()), customer=record)
+
+
+async def failed(client: httpx.AsyncClient, *numbers: int) -> list[str]:
+    """Transfers that failed, oldest first."""
+    found = []
+    for number in numbers or (1,):
+        answer = await client.post(WEBHOOK, json=envelope(person(number)))
+        assert answer.status_code in {422, 502}
+        found.append(answer.json()["instance"].removeprefix("/transfers/"))
+    return found
+
+
+class Gate:
+    """Stamped.io does not answer before it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.reached.set()
+        await self.opened.wait()
+        body = sent(request)
+        return httpx.Response(200, json=customer(email=body["email"]) if body else RECORD)

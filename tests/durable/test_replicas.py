@@ -1,0 +1,199 @@
+"""Two real processes on one real PostgreSQL, with the times of `SHORT`; the product's own are checked once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.drain import DRAIN_SECONDS
+from app.ledger import replicas
+from tests.durable.conftest import BridgeFactory
+from tests.durable.support import ASYNC, SHORT, Bridge, StandIn, until
+
+
+def change(customer: int, version: int, *, dated: bool = True, guid: str | None = None) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "id": customer,
+        "customer_number": f"C-{customer}",
+        "first_name": f"version {version}",
+        "email_address": f"person{customer}@example.com",
+    }
+    if dated:
+        record["updated_datetime"] = f"2026-11-24T10:{version // 60:02}:{version % 60:02}Z"
+    return {
+        "id": customer,
+        "scope": "customer/updated",
+        "tracking_guid": guid or str(uuid4()),
+        "customer": record,
+    }
+
+
+async def until_running(bridge: Bridge, count: int = 1) -> list[dict[str, Any]]:
+    async def running() -> list[dict[str, Any]]:
+        found = [each async for each in bridge.transfers(status="running")]
+        return found if len(found) >= count else []
+
+    found: list[dict[str, Any]] = await until(running, f"{count} transfers run")
+    return found
+
+
+async def all_ended(bridge: Bridge) -> dict[str, dict[str, Any]]:
+    await until(bridge.all_ended, "every transfer ended")
+    return {each["transfer_id"]: each async for each in bridge.transfers()}
+
+
+@pytest.fixture
+async def both(start_bridge: BridgeFactory, postgresql_url: str) -> tuple[Bridge, Bridge]:
+    """They start at the same time, and so migrate at the same time."""
+    first, second = await asyncio.gather(start_bridge(postgresql_url), start_bridge(postgresql_url))
+    return first, second
+
+
+async def test_the_same_notification_at_both_runs_once(both: tuple[Bridge, Bridge], stand_in: StandIn) -> None:
+    changes = [change(number, 1) for number in range(20)]
+    answers = await asyncio.gather(*(bridge.post(each) for each in changes for bridge in both))
+    assert [answer.status_code for answer in answers] == [200] * 40
+    for first, second in zip(answers[::2], answers[1::2], strict=True):
+        assert first.json() == second.json()
+        assert first.json()["results"][0]["action"] == "created"
+    assert (await stand_in.seen())["calls"] == 20
+    again = await both[1].post(changes[0])
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json() == answers[0].json()
+    assert (await stand_in.seen())["calls"] == 20
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_one_customers_changes_never_overlap_and_the_newest_wins(
+    both: tuple[Bridge, Bridge], stand_in: StandIn, *, dated: bool
+) -> None:
+    """Dated changes come in any order at both replicas at once; for others the order of receipt is the order."""
+    rng = random.Random(7)  # noqa: S311 - not for secrets
+    customers, versions = 6, 15
+
+    async def tell(customer: int) -> None:
+        order = list(range(1, versions + 1))
+        if dated:
+            rng.shuffle(order)
+        for version in order:
+            answer = await rng.choice(both).post(change(customer, version, dated=dated), **ASYNC)
+            assert answer.status_code in {200, 202}, "200: too old already"
+
+    await asyncio.gather(*(tell(customer) for customer in range(1, customers + 1)))
+    transfers = await all_ended(both[0])
+    assert len(transfers) == customers * versions
+    assert {each["status"] for each in transfers.values()} <= {"succeeded", "skipped"}
+    seen = await stand_in.seen()
+    assert seen["overlaps"] == []
+    assert customers <= seen["calls"] <= customers * versions
+    held = {each["externalId"]: each["firstName"] for each in await stand_in.customers()}
+    assert held == {f"C-{customer}": f"version {versions}" for customer in range(1, customers + 1)}
+
+
+async def test_two_changes_at_the_same_moment_do_not_overlap(
+    both: tuple[Bridge, Bridge], stand_in: StandIn
+) -> None:
+    pairs = [(change(number, 1), change(number, 2)) for number in range(10)]
+    posts = [bridge.post(each) for pair in pairs for bridge, each in zip(both, pair, strict=True)]
+    answers = await asyncio.gather(*posts)
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await stand_in.seen())["overlaps"] == []
+    assert {each["firstName"] for each in await stand_in.customers()} == {"version 2"}
+    newer = [answer.json()["results"][0] for answer in answers[1::2]]
+    assert {result["status"] for result in newer} == {"succeeded"}
+
+
+async def test_the_living_take_over_from_a_killed_one(both: tuple[Bridge, Bridge], stand_in: StandIn) -> None:
+    """Shortened: dead after 1.5 s, looked for every 0.25 s; the issue asks for 60 s with 30 s and 5 s."""
+    dying, living = both
+    await stand_in.answers_after(2)
+    waiting = [asyncio.create_task(dying.post(change(number, 1))) for number in range(3)]
+    running = await until_running(living, 3)
+    follow_up = await living.post(change(0, 2), **ASYNC)
+    assert follow_up.status_code == 202
+    dying.kill()
+    await stand_in.answers_after(0)
+    for task in waiting:
+        with pytest.raises(httpx.TransportError):
+            await task
+    transfers = await all_ended(living)
+    for each in running:
+        ended = transfers[each["transfer_id"]]
+        if each["customer_id"] != "0":
+            assert ended["status"] == "succeeded"
+            everything = (await living.operate("GET", f"/transfers/{each['transfer_id']}")).json()
+            assert [one["outcome"] for one in everything["attempts"]] == ["interrupted", "succeeded"]
+            assert everything["promised"], "nobody was told how it ended, so it is the service's from here on"
+    newest = transfers[follow_up.json()["results"][0]["transfer_id"]]
+    assert newest["status"] == "succeeded"
+    held = {each["externalId"]: each["firstName"] for each in await stand_in.customers()}
+    assert held == {"C-0": "version 2", "C-1": "version 1", "C-2": "version 1"}
+
+
+def test_the_products_own_times_keep_the_promise() -> None:
+    """Taken over within 60 s, and never while a replica that is only cut off may still be at work."""
+    worst = replicas.DEAD_AFTER_SECONDS + 2 * replicas.HEARTBEAT_SECONDS
+    assert worst < 60
+    assert replicas.FENCE_SECONDS + replicas.HEARTBEAT_SECONDS < replicas.DEAD_AFTER_SECONDS
+    assert SHORT["fence"] + SHORT["heartbeat"] < SHORT["dead_after"]
+    assert DRAIN_SECONDS == 20
+
+
+async def test_sigterm_ends_running_ones_and_leaves_the_rest_to_the_other(
+    both: tuple[Bridge, Bridge], stand_in: StandIn
+) -> None:
+    leaving, staying = both
+    await stand_in.answers_after(1)
+    caller = asyncio.create_task(leaving.post(change(1, 1)))
+    (running,) = await until_running(staying)
+    patient = asyncio.create_task(leaving.post(change(1, 2)))  # waits for the first
+
+    async def accepted() -> bool:
+        return [each async for each in staying.transfers(status="accepted")] != []
+
+    await until(accepted, "the second waits")
+    assert leaving.process is not None
+    leaving.process.send(signal.SIGTERM)
+
+    async def not_ready() -> bool:
+        return await leaving.readyz() == HTTPStatus.SERVICE_UNAVAILABLE
+
+    await until(not_ready, "readyz fails while it drains", 2)
+    refused = await leaving.post(change(3, 1))
+    assert refused.status_code == 503
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await staying.post(change(4, 1))).status_code == 200
+    answered = await caller
+    assert answered.status_code == 200
+    assert answered.json()["results"][0]["transfer_id"] == running["transfer_id"]
+    later = await patient
+    assert later.status_code in {200, 202}
+    await leaving.process.end(DRAIN_SECONDS)
+    transfers = await all_ended(staying)
+    assert transfers[later.json()["results"][0]["transfer_id"]]["status"] == "succeeded"
+    held = {each["externalId"]: each["firstName"] for each in await stand_in.customers()}
+    assert held == {"C-1": "version 2", "C-4": "version 1"}
+    assert (await stand_in.seen())["overlaps"] == []
+
+
+async def test_a_replica_that_left_is_not_waited_for(both: tuple[Bridge, Bridge], stand_in: StandIn) -> None:
+    """What it had promised and not begun is run by the other."""
+    leaving, staying = both
+    await stand_in.answers_after(0.3)
+    answers = await asyncio.gather(*(leaving.post(change(number, 1), **ASYNC) for number in range(30)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert leaving.process is not None
+    leaving.process.send(signal.SIGTERM)
+    await leaving.process.end(DRAIN_SECONDS)
+    transfers = await all_ended(staying)
+    assert [each["status"] for each in transfers.values()] == ["succeeded"] * 30
+    assert {each["attempts_made"] for each in transfers.values()} == {1}, "none was broken off"
+    assert (await stand_in.seen())["calls"] == 30

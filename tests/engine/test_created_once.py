@@ -1,0 +1,80 @@
+"""A customer of iPaaS.com is created once, though an attempt was broken off before it could say so, and though
+their e-mail changed since.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.support import Room, SlowStamped, change, room
+
+BEFORE, AFTER = "before@example.com", "after@example.com"
+
+
+async def test_an_answer_that_was_lost(here: Room) -> None:
+    here.send(change(1, email=BEFORE))
+    await here.release("lost")
+    here.send(change(2, email=AFTER))
+    await here.release()
+    assert list(here.stamped.emails.values()) == [AFTER]
+    assert [row.status for row in await here.rows()] == ["failed", "succeeded"]
+
+
+async def test_a_process_that_was_killed(here: Room, tmp_path: Path) -> None:
+    """The customer was created, and the process died before it could keep the id."""
+    await here.promise(change(1, email=BEFORE))
+    await here.still()
+    await here.promise(change(2, email=AFTER))
+    copy = tmp_path / "copy.db"
+    for name in ("bridge.db", "bridge.db-wal"):  # what is on the disk at the moment of a crash
+        content = (tmp_path / name).read_bytes()
+        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240
+    stamped = SlowStamped()
+    stamped.emails = {"143491": BEFORE}
+    async with room(copy, stamped=stamped) as after:
+        await after.release()
+        assert after.stamped.emails == {"143491": AFTER}
+        assert [row.status for row in await after.rows()] == ["skipped", "succeeded"]
+
+
+async def test_a_rerun_with_another_record(here: Room) -> None:
+    new = change(1, email=BEFORE)
+    here.send(new)
+    await here.release("lost")
+    here.send(change(2, guid=new.tracking_guid, email=AFTER))
+    await here.release()
+    assert AFTER in here.stamped.emails.values()
+
+
+async def test_what_was_refused_was_not_created(here: Room) -> None:
+    here.send(change(1, email=BEFORE))
+    await here.release("refused")
+    here.stamped.emails = {"7": BEFORE}  # somebody else's
+    here.send(change(2, email=AFTER))
+    await here.release()
+    assert here.stamped.searched == 0
+    assert here.stamped.emails["7"] == BEFORE
+
+
+async def test_another_customers_link_is_never_taken(here: Room) -> None:
+    """The first e-mail was a slip: it is that of another customer of iPaaS.com."""
+    here.send(change(1, customer=2, email=BEFORE))
+    await here.release()
+    here.send(change(1, customer=1, email=BEFORE))
+    await here.release("away")
+    here.send(change(2, customer=1, email=AFTER))
+    await here.release()
+    assert sorted(here.stamped.emails.values()) == [AFTER, BEFORE]
+    assert here.stamped.held == {"C-1": 2, "C-2": 1}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_the_usual_way_costs_no_search(here: Room, times: int) -> None:
+    for version in range(times):
+        here.send(change(version))
+        await here.release("away")
+    here.send(change(9))
+    await here.release()
+    assert here.stamped.searched == 0

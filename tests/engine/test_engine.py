@@ -1,0 +1,228 @@
+"""Callers, promises, retries and what comes due, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.clock import Clock
+from app.engine import NotTaking, Outcome
+from app.ledger import moves
+from tests.engine.support import Room, change, room
+
+MINUTE = 60.0
+
+
+async def test_a_caller_waits_for_the_end(here: Room) -> None:
+    caller = here.send(change(1))
+    await here.still()
+    assert not caller.done()
+    assert here.engine.running == 1
+    await here.release()
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.replayed, outcome.transfer.promised) == ("succeeded", False, False)
+    assert here.engine.running == 0
+
+
+async def test_a_caller_without_patience_is_promised_at_once(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    assert (stored.status, stored.promised) == ("accepted", True)
+    await here.release()
+    assert (await here.row(stored)).status == "succeeded"
+
+
+async def test_patience_ends_in_a_promise_and_the_transfer_goes_on(tmp_path: Path) -> None:
+    async with room(tmp_path / "bridge.db", Clock(), wait_seconds=0.02) as here:
+        (outcome,) = await here.send(change(1))
+        assert (outcome.transfer.status, outcome.transfer.promised) == ("running", True)
+        await here.release()
+        assert (await here.row(outcome.transfer)).status == "succeeded"
+
+
+async def test_a_caller_that_leaves_ends_nothing_and_leaves_nothing(here: Room) -> None:
+    caller = here.send(change(1))
+    waiting = here.send(change(2))
+    await here.still()
+    for each in (caller, waiting):
+        each.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await each
+    await here.release()
+    await here.release()
+    assert [row.status for row in await here.rows()] == ["succeeded", "succeeded"]
+    assert here.engine._watchers._events == {}
+    assert here.stamped.held == {"C-1": 2}
+
+
+async def test_a_caller_that_leaves_while_it_is_accepted_still_is(here: Room) -> None:
+    """The transaction runs in a thread; nobody may be left with a row that runs nowhere."""
+    caller = here.send(change(1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await here.release()
+    (row,) = await here.rows()
+    assert row.status == "succeeded"
+
+
+async def test_a_caller_that_was_told_the_error_leaves_no_schedule(here: Room) -> None:
+    caller = here.send(change(1))
+    await here.release("away")
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.next_attempt_at) == ("failed", None)
+    await here.advance(24 * 60 * MINUTE)
+    assert here.stamped.open == []
+    assert (await here.row(outcome.transfer)).attempts == 1
+
+
+async def test_a_promised_one_is_retried_when_it_is_due(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    await here.release("away")
+    waiting = await here.row(stored)
+    began = here.clock.now().timestamp()
+    assert waiting.status == "waiting"
+    assert waiting.next_attempt_at == pytest.approx(began + 21 * MINUTE, abs=3)  # 20 min and half of 10 %
+    await here.advance(20 * MINUTE)
+    assert here.stamped.open == [], "not yet"
+    await here.advance(2 * MINUTE)
+    await here.release()
+    assert (await here.row(stored)).status == "succeeded"
+    assert here.stamped.sent == [("C-1", 1)]
+
+
+async def test_six_tries_and_no_more(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    pauses = []
+    for _ in range(6):
+        await here.release("away")
+        row = await here.row(stored)
+        if row.next_attempt_at is not None:
+            pauses.append(round((row.next_attempt_at - here.clock.now().timestamp()) / MINUTE / 1.05))
+            await here.advance(row.next_attempt_at - here.clock.now().timestamp() + 1)
+    assert pauses == [20, 60, 120, 200, 300]
+    row = await here.row(stored)
+    assert (row.status, row.tries, row.attempts, row.next_attempt_at) == ("failed", 6, 6, None)
+
+
+async def test_what_is_refused_fails_at_once_though_it_was_promised(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    await here.release("refused")
+    assert (await here.row(stored)).status == "failed"
+
+
+async def test_a_retry_by_hand_does_not_wait(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    await here.release("away")
+    again = asyncio.create_task(here.engine.rerun(stored.seq))
+    await here.release()
+    outcome = await again
+    assert outcome is not None
+    assert (outcome.transfer.seq, outcome.transfer.status) == (stored.seq, "succeeded")
+    assert await here.engine.rerun(stored.seq) is None
+
+
+async def test_a_newer_change_runs_at_once_beside_one_that_waits(here: Room) -> None:
+    (older,) = await here.promise(change(1))
+    await here.release("away")
+    caller = here.send(change(2))
+    await here.release()
+    (outcome,) = caller.result()
+    assert outcome.transfer.status == "succeeded"
+    assert (await here.row(older)).superseded_by == outcome.transfer.id
+
+
+async def test_a_waiting_caller_learns_at_once_that_a_newer_change_won(here: Room) -> None:
+    running, middle = here.send(change(1)), here.send(change(2))
+    await here.still()
+    newest = here.send(change(3))
+    await here.still()
+    (outcome,) = middle.result()
+    assert outcome.transfer.status == "skipped"
+    await here.release()
+    await here.release()
+    assert outcome.transfer.superseded_by == newest.result()[0].transfer.id
+    assert running.result()[0].transfer.status == "succeeded"
+    assert here.stamped.sent == [("C-1", 1), ("C-1", 3)]
+
+
+async def test_callers_join_what_runs_and_get_the_same_answer(here: Room) -> None:
+    new = change(1)
+    callers = [here.send(new) for _ in range(5)]
+    await here.release()
+    answers = [caller.result()[0] for caller in callers]
+    assert {answer.transfer.seq for answer in answers} == {1}
+    assert {answer.transfer.status for answer in answers} == {"succeeded"}
+    assert here.stamped.sent == [("C-1", 1)]
+    (replayed,) = await here.send(new)
+    assert replayed == Outcome(answers[0].transfer, replayed=True)
+
+
+async def test_one_request_with_several_changes_of_one_customer(here: Room) -> None:
+    caller = here.send(change(1), change(2), change(3), change(4, customer=2))
+    await here.still()
+    assert len(here.stamped.open) == 2
+    for _ in range(3):
+        here.stamped.release(here.stamped.open[0])
+        await here.still()
+    statuses = [outcome.transfer.status for outcome in caller.result()]
+    assert statuses == ["succeeded", "skipped", "succeeded", "succeeded"]
+    assert here.stamped.held == {"C-1": 3, "C-2": 4}
+
+
+async def test_background_work_holds_up_no_caller(here: Room) -> None:
+    """All of the background's places are taken by slow customers."""
+    await here.promise(*(change(1, customer=number) for number in range(10, 20)))
+    await here.still()
+    busy = len(here.stamped.open)
+    assert busy < 10
+    caller = here.send(change(1, customer=1))
+    follower = here.send(change(2, customer=1))
+    await here.still()
+    for version in (1, 2):
+        (mine,) = [call for call in here.stamped.open if call.customer == "C-1"]
+        assert mine.version == version
+        here.stamped.release(mine)
+        await here.still()
+    assert caller.done()
+    assert follower.done()
+    assert len(here.stamped.open) == busy
+
+
+async def test_a_list_of_due_ones_that_is_out_of_date_runs_nothing_early(here: Room) -> None:
+    (stored,) = await here.promise(change(1))
+    await here.still()
+    here.engine._due.append(stored.seq)  # read while it was accepted, looked at when it waits
+    await here.release("away")
+    here.engine.look()
+    await here.still()
+    row = await here.row(stored)
+    assert (row.status, row.attempts) == ("waiting", 1)
+    assert here.stamped.open == []
+
+
+async def test_nothing_is_taken_after_the_drain(here: Room) -> None:
+    await here.engine.drain(0)
+    for attempt in (here.engine.run([change(1)]), here.engine.rerun(1)):
+        with pytest.raises(NotTaking):
+            await attempt
+    assert await here.rows() == []
+
+
+async def test_nothing_is_taken_without_the_database(here: Room) -> None:
+    here.database.away = True
+    with pytest.raises(NotTaking):
+        await here.engine.run([change(1)])
+    here.database.away = False
+    assert await here.promise(change(1))
+
+
+async def test_a_promise_given_in_the_last_moment_is_kept(here: Room) -> None:
+    caller = here.send(change(1))
+    await here.still()
+    (row,) = await here.rows()
+    await here.database.run(moves.promise, row.seq)
+    await here.release("away")
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.promised) == ("waiting", True)

@@ -1,0 +1,68 @@
+"""Every test of the ledger runs on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.ledger.database import Database, read_url
+from app.ledger.tables import metadata
+from tests.ledger.support import Ledger
+from tests.postgres import fresh_database, server_url
+
+BOTH = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    with fresh_database(server_url()) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql() -> Iterator[str]:
+    """Made once, since that takes longer than a test; emptied after each."""
+
+    async def migrate(url: str) -> None:
+        opened = Database(read_url(url))
+        await opened.migrate()
+        await opened.aclose()
+
+    with fresh_database(server_url()) as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
+@pytest.fixture(params=BOTH)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with nothing in it, but maybe with tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    url: str = request.getfixturevalue("migrated_postgresql")
+    yield url
+    with psycopg.connect(url) as connection:
+        connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY".encode())
+
+
+@pytest.fixture
+async def database(empty_url: str) -> AsyncIterator[Database]:
+    """With all tables and nothing in them."""
+    opened = Database(read_url(empty_url))
+    if opened.is_sqlite:
+        await opened.migrate()
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
