@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MESSAGE_LIMIT = 500
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _STRIP_LIMIT = 20_000
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _LONGEST_RETRY_AFTER = 86_400.0
@@ -115,8 +116,14 @@ def message_of(body: Any, text: str) -> str:
     return found
 
 
+def printable(text: str) -> str:
+    """Without control characters and halves of surrogate pairs: no database and no log takes all of them."""
+    return _UNPRINTABLE.sub(" ", text)
+
+
 def cut(message: str) -> str:
-    """At most 500 characters."""
+    """At most 500 characters, all of them printable."""
+    message = printable(message)
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
 
 

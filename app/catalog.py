@@ -138,9 +138,9 @@ _ENTRIES = (
         slug=Slug.NOT_FOUND,
         title="Not found",
         statuses=(404,),
-        sentence="There is nothing at this address.",
+        sentence="What was asked for is not here.",
         description="The path, or the id in it, is not known here.",
-        resolution="Check the address. `/docs` lists every call.",
+        resolution="Check the address and the id in it. `/docs` lists every call.",
     ),
     Entry(
         slug=Slug.METHOD_NOT_ALLOWED,
@@ -176,7 +176,7 @@ _ENTRIES = (
     ),
     Entry(
         slug=Slug.SERVICE_UNAVAILABLE,
-        title="The service is starting or stopping",
+        title="The service takes no transfers at the moment",
         statuses=(503,),
         sentence="The service takes no new transfers at the moment.",
         description="It is starting, stopping, or cut off from what it needs to keep a transfer safe.",

@@ -179,7 +179,8 @@ def _status_in_body(body: dict[str, Any]) -> int | None:
 
 def _reports_failure(body: dict[str, Any]) -> bool:
     """`success: false`, or an `error` that says something, inside a 2xx (guessed)."""
-    return body.get("success") is False or bool(body.get("error"))
+    success = body.get("success")
+    return success is False or str(success).lower() == "false" or bool(body.get("error"))
 
 
 def _cause(error: Exception) -> str:

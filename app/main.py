@@ -79,6 +79,8 @@ def create_app(
                 "SANDBOX: no Stamped.io keys are set, nothing is sent to a real store",
                 url=settings.sandbox_url,
             )
+        if settings.stamped_api_throttle_limit or settings.stamped_api_throttle_seconds:
+            log.warning("STAMPED_API_THROTTLE_LIMIT and STAMPED_API_THROTTLE_SECONDS are not kept by this version")
         engine.start()
         log.info("started", stamped=settings.stamped_api_url, ipaas=settings.ipaas_api_url or "not set")
         with draining_on_sigterm(engine):
@@ -94,6 +96,7 @@ def create_app(
         version="0.1.0",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,
     )
     install_problem_handlers(app, rejections_to(engine.upkeep, metrics))
     app.include_router(webhook_routes(engine, keyring, name))

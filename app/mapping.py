@@ -13,6 +13,8 @@ from jmespath import exceptions as jmespath_errors
 from jmespath import functions
 from jmespath.visitor import Options
 
+from app.calls import printable
+
 if TYPE_CHECKING:
     from collections import abc
 
@@ -113,7 +115,7 @@ def read_consent(value: Any) -> bool | None:
         return True
     if word in _NO:
         return False
-    shown = str(value)
+    shown = printable(str(value))
     shown = shown if len(shown) <= _SHOWN_VALUE else shown[: _SHOWN_VALUE - 1] + "…"
     message = f"The consent value '{shown}' is none of {_CONSENT_WORDS}."
     raise UnreadableConsent(message)

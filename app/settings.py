@@ -50,7 +50,7 @@ def _checked_url(value: str) -> str:
 def _checked_secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
     if not text or text.lower().startswith(_PLACEHOLDERS):
-        raise PydanticCustomError("placeholder", "must be a real key, not a placeholder")
+        raise PydanticCustomError("placeholder", "must be a real key, not blank and not a placeholder")
     if not text.isprintable() or not text.isascii():
         raise PydanticCustomError("characters", "may only have printable ASCII characters")
     return SecretStr(text)
@@ -71,6 +71,10 @@ def _checked_database_url(value: str) -> str:
     if not value.startswith(_DATABASES):
         raise PydanticCustomError("database", "must be a SQLite file or a PostgreSQL database")
     return value
+
+
+def _not_yet(_value: str) -> str:
+    raise PydanticCustomError("not_yet", "several connections are not supported by this version")
 
 
 def _upper(value: Any) -> Any:
@@ -110,6 +114,12 @@ class Settings(BaseSettings):
         10, description="how many calls may run at once, 1 to 1000"
     )
     stamped_timeout_seconds: Seconds = Field(15, description="the seconds one call may take, up to 120")
+    stamped_api_throttle_limit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="calls per window; not kept by this version"
+    )
+    stamped_api_throttle_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="the seconds of a window; not kept by this version"
+    )
     stamped_subscribe_email_in: Literal["body", "query"] = Field(
         "body", description="body or query: where subscribe and unsubscribe carry the e-mail"
     )
@@ -125,6 +135,9 @@ class Settings(BaseSettings):
     ipaas_client_id: str | None = Field(None, description="sent to iPaaS.com as X-Client-Id")
 
     subscription_field: str | None = Field(None, description="the name of the custom field that holds consent")
+    connections_file: Annotated[str, AfterValidator(_not_yet)] | None = Field(
+        None, description="nothing, and one store, for now"
+    )
     mapping_file: Path | None = Field(None, description="the path of a mapping file (TOML)")
 
     database_url: Annotated[str, AfterValidator(_checked_database_url)] = Field(

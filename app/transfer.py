@@ -170,7 +170,8 @@ async def _known_link(  # noqa: PLR0913 - the flow's own parts
     told = record.link(destination)
     if told is not None:
         return Link(told, written_back=True)
-    known = await links.known()
+    with _failing_as(Slug.CUSTOMER, connection, fields):
+        known = await links.known()
     if known is not None or ipaas is None or destination is None:
         return known
     with _failing_as(Slug.NOT_LOADED, connection, fields):
@@ -224,6 +225,8 @@ async def _write_back(  # noqa: PLR0913 - the flow's own parts
 ) -> None:
     """Before the subscription call, so that the next transfer is an update whatever comes. Never fails it."""
     ipaas, destination = connection.ipaas, change.destination
+    if ipaas is not None and destination is None:
+        progress.notes.append("No destination is known, so the external ID was not written back to iPaaS.com.")
     if ipaas is None or destination is None:
         return
     try:
@@ -262,24 +265,24 @@ async def _reconcile(  # noqa: PLR0913 - the flow's own parts
     with _failing_as(Slug.SUBSCRIPTION, connection, fields):
         current = saved.is_subscribed
         if current is None:
-            current = await _state(saved.id, connection)
+            current = await tries(lambda: _state(saved.id, connection))
         if current is wanted:
             progress.subscription = "unchanged"
             return
-        await tries(lambda: _set_subscription(fields.email, wanted, saved.id, connection))
+        await tries(lambda: _set_subscription(fields.email, saved.id, connection, wanted=wanted))
     progress.subscription = "subscribed" if wanted else "unsubscribed"
 
 
-async def _set_subscription(email: str, wanted: bool, customer_id: str, connection: Connection) -> None:  # noqa: FBT001
+async def _set_subscription(email: str, customer_id: str, connection: Connection, *, wanted: bool) -> None:
     """A web page may stand for a success or for a failure: then the state that it left counts."""
     plain = await connection.stamped.set_subscription(email, subscribed=wanted)
     if not plain and await _state(customer_id, connection) is not wanted:
         operation = "subscribe" if wanted else "unsubscribe"
-        raise CallError(operation, Kind.UNAVAILABLE, HTTPStatus.OK, "the answer is a web page")
+        raise CallError(operation, Kind.UNAVAILABLE, HTTPStatus.OK, "the answer does not say that it was done")
 
 
 async def _state(customer_id: str, connection: Connection) -> bool | None:
-    """Asked once; an unknown state is not False, and setting it again is harmless."""
+    """Asked once; an unknown state is not False, and setting it again is harmless. Raises CallError if throttled."""
     try:
         found = await connection.stamped.get(customer_id)
     except CallError as error:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 BODY_LIMIT: Final = 1024 * 1024
+_MOST_DRAINED = 32 * BODY_LIMIT  # many clients see no answer before they have sent everything
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -62,18 +63,17 @@ def _require_json(request: Request) -> None:
 
 
 async def _read(request: Request) -> bytes:
-    """Counts what arrives; a `Content-Length` is only believed when it is too large."""
-    announced = request.headers.get("content-length", "")
+    """Counts what arrives, whatever `Content-Length` says; keeps no more than the limit."""
     chunks: list[bytes] = []
-    size = int(announced) if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT else 0
-    if not size:
-        async for chunk in request.stream():
-            size += len(chunk)
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= BODY_LIMIT:
             chunks.append(chunk)
-            if size > BODY_LIMIT:
-                break
+        elif size > _MOST_DRAINED:
+            break
     if size > BODY_LIMIT:
-        # the rest stays unread, so the connection cannot be used again
+        chunks.clear()
         headers = {"Connection": "close"}
         raise ProblemError(Slug.PAYLOAD_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=headers)
     return b"".join(chunks)

@@ -1,296 +1,227 @@
-"""What OpenAPI shows: shapes, and examples that work."""
+"""What OpenAPI shows of each call: parameters, bodies, answers with their headers, and keys."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, Field
+from app.api import examples, shapes
+from app.api.openapi import OPERATOR_SECURITY, answer, body_of, header, problem, query, restore_nulls, told
+from app.api.shapes import Problem, Results
+from app.catalog import Slug
+from app.ledger.stored import Status
 
-from app.catalog import CATALOG, Entry, Slug
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-_GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-_TRANSFER = "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10"
+__all__ = [
+    "OPERATOR_SECURITY",
+    "Problem",
+    "Results",
+    "body_of",
+    "restore_nulls",
+]  # also where `main` and the routes look for them
 
-RECORD_EXAMPLE: dict[str, Any] = {
-    "id": 150713,
-    "customer_number": "C-1001",
-    "first_name": "Anna",
-    "last_name": "Example",
-    "email_address": "anna@example.com",
-    "updated_datetime": "2026-11-24T09:30:00Z",
-    "custom_fields": [{"custom_field_name": "SubscribeProfile", "value": "true"}],
+Responses = dict[int | str, dict[str, Any]]
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "webhookKey": {"type": "http", "scheme": "bearer", "description": "A key of IPAAS_WEBHOOK_API_KEY."},
+    "operatorKey": {"type": "http", "scheme": "bearer", "description": "OPERATOR_API_KEY."},
 }
-ENVELOPE_EXAMPLE: dict[str, Any] = {
-    "id": "7f2c1c1e-5d0b-4a51-9a63-0c7a3f0f9f10",
-    "attempt": 0,
-    "notifications": [
-        {
-            "id": "150713",
-            "destination": "1796",
-            "scope": "customer/updated",
-            "tracking_guid": _GUID,
-            "customer": RECORD_EXAMPLE,
-        }
-    ],
-}
-_RESULT_EXAMPLE: dict[str, Any] = {
-    "transfer_id": _TRANSFER,
-    "tracking_guid": _GUID,
-    "customer_id": "150713",
-    "status": "succeeded",
-    "action": "created",
-    "external_id": "143491",
-    "subscription": "subscribed",
-    "reason": None,
+
+_PREFER = header("Prefer", "`respond-async`: a 202 at once; `wait=N`: a 202 after N seconds (≤ 120)", "wait=10")
+_BODIES = {
+    "envelope": {"summary": "iPaaS.com's envelope", "value": examples.ENVELOPE},
+    "record": {"summary": "A bare customer record", "value": examples.RECORD},
 }
 WEBHOOK_REQUEST: dict[str, Any] = {
-    "security": [{"webhook key": []}],
+    "security": [{"webhookKey": []}],
+    "parameters": [
+        _PREFER,
+        header("X-Correlation-Id", "Stands in for a missing tracking GUID", examples.GUID),
+        header("Idempotency-Key", "The same for a bare record", examples.GUID),
+    ],
     "requestBody": {
         "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object"},
-                "examples": {
-                    "envelope": {"summary": "iPaaS.com's envelope", "value": ENVELOPE_EXAMPLE},
-                    "record": {"summary": "A bare customer record", "value": RECORD_EXAMPLE},
-                },
-            }
-        },
+        "content": {"application/json": {"schema": {"type": "object"}, "examples": _BODIES}},
     },
 }
-SECURITY_SCHEMES: dict[str, Any] = {
-    "webhook key": {"type": "http", "scheme": "bearer", "description": "A key of IPAAS_WEBHOOK_API_KEY."},
-    "operator key": {"type": "http", "scheme": "bearer", "description": "OPERATOR_API_KEY."},
-}
-OPERATOR_SECURITY: list[dict[str, Any]] = [{"operator key": []}]
-
-
-def _header(name: str, description: str, example: str) -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {"in": "header", "name": name, "description": description, "example": example, "schema": schema}
-
-
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"in": "query", "name": name, "description": description, "schema": schema}
-
-
-_PREFER = _header("Prefer", "`respond-async`: a 202 at once; `wait=N`: a 202 after N seconds (≤ 120)", "wait=10")
-WEBHOOK_REQUEST["parameters"] = [
-    _PREFER,
-    _header("X-Correlation-Id", "Stands in for a missing tracking GUID", _GUID),
-    _header("Idempotency-Key", "The same for a bare record", _GUID),
-]
 SYNC_ONE_REQUEST: dict[str, Any] = {
     "security": OPERATOR_SECURITY,
     "parameters": [_PREFER],
     "requestBody": {
         "required": False,
-        "content": {"application/json": {"schema": {"type": "object"}, "example": RECORD_EXAMPLE}},
+        "content": {"application/json": {"schema": {"type": "object"}, "example": examples.RECORD}},
     },
 }
+RETRY_REQUEST: dict[str, Any] = {"security": OPERATOR_SECURITY, "parameters": [_PREFER]}
 LIST_PARAMETERS: dict[str, Any] = {
     "parameters": [
-        _query("status", "accepted, running, waiting, succeeded, skipped, failed, cancelled", {"type": "string"}),
-        _query("customer_id", "iPaaS.com's customer id", {"type": "string"}),
-        _query("error", "The slug of a documented error", {"type": "string"}),
-        _query("since", "Received at this time or later", {"type": "string", "format": "date-time"}),
-        _query("tracking_guid", "The notification's tracking GUID", {"type": "string"}),
-        _query("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-        _query("cursor", "`next` of the page before", {"type": "string"}),
+        query("status", "Only these", {"type": "string", "enum": list(get_args(Status))}),
+        query("customer_id", "iPaaS.com's customer id", {"type": "string"}),
+        query(
+            "error", "The slug of a documented error", {"type": "string", "enum": [slug.value for slug in Slug]}
+        ),
+        query("since", "Received at this time or later", {"type": "string", "format": "date-time"}),
+        query("tracking_guid", "The notification's tracking GUID", {"type": "string"}),
+        query("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+        query("cursor", "`next` of the page before", {"type": "string"}),
     ]
 }
 
 
-def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """An operator's request body."""
-    content = {"application/json": {"schema": model.model_json_schema(), "example": example}}
-    return {"security": OPERATOR_SECURITY, "requestBody": {"required": True, "content": content}}
-
-
-class Result(BaseModel):
-    """What became of one notification."""
-
-    transfer_id: str
-    tracking_guid: str
-    customer_id: str | None
-    status: Literal["succeeded", "skipped", "accepted", "failed"]
-    action: Literal["created", "updated"] | None
-    external_id: str | None = Field(description="The customer's id at Stamped.io")
-    subscription: Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"] | None
-    reason: str | None
-
-
-class Results(BaseModel):
-    """The results, in the order of the notifications."""
-
-    model_config = {"json_schema_extra": {"examples": [{"results": [_RESULT_EXAMPLE]}]}}
-
-    results: list[Result]
-
-
-class StampedAnswerShape(BaseModel):
-    """What Stamped.io said; all null when it was not asked."""
-
-    operation: str | None
-    status: int | None
-    message: str | None
-
-
-class Fault(BaseModel):
-    """One thing that is wrong with a body."""
-
-    pointer: str = Field(description="JSON pointer (RFC 6901)")
-    detail: str
-
-
-class Problem(BaseModel):
-    """RFC 9457. The members after `resolution` are there for transfers only."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    description: str
-    resolution: str
-    instance: str | None = None
-    retryable: bool | None = None
-    tracking_guid: str | None = None
-    customer_id: str | None = None
-    external_id: str | None = None
-    stamped: StampedAnswerShape | None = None
-    errors: list[Fault] | None = None
-    results: list[Result] | None = None
-
-
-def _problem(slug: Slug, status: int, more: str = "", **members: Any) -> dict[str, Any]:
-    entry: Entry = CATALOG[slug]
-    return {
-        "type": slug.type,
-        "title": entry.title,
-        "status": status,
-        "detail": f"{entry.sentence} {more}".rstrip(),
-        "description": entry.description,
-        "resolution": entry.resolution,
-        **members,
-    }
-
-
-def _failed(slug: Slug, status: int, more: str, *, retryable: bool, **members: Any) -> dict[str, Any]:
-    operation, stamped_status, message = members.pop("stamped", (None, None, None))
-    return _problem(
-        slug,
-        status,
-        more,
-        instance=f"/transfers/{_TRANSFER}",
-        retryable=retryable,
-        tracking_guid=_GUID,
-        customer_id="150713",
-        external_id=members.pop("external_id", None),
-        stamped={"operation": operation, "status": stamped_status, "message": message},
+_LOCATION = told("Location", "Where to follow it")
+_APPLIED = told("Preference-Applied", "The preference that was met, where one was")
+_REPLAYED = told("Idempotent-Replayed", "`true`: the recorded answer of a repeat; Stamped.io was not called")
+_RETRY_AFTER = told("Retry-After", "Seconds until it makes sense to try again", "integer")
+_AUTHENTICATE = told("WWW-Authenticate", "`Bearer`")
+_ALLOW = told("Allow", "With 405: the methods of this address")
+_BUSY = examples.problem(Slug.SERVICE_UNAVAILABLE, 503)
+ANY_PROBLEM: Responses = {
+    "default": problem(
+        "Whatever else goes wrong is a problem, too",
+        _ALLOW,
+        internal_error=examples.problem(Slug.INTERNAL_ERROR, 500),
+        other_method=examples.problem(Slug.METHOD_NOT_ALLOWED, 405),
     )
-
-
-def _response(description: str, **examples: dict[str, Any]) -> dict[str, Any]:
-    content = {"examples": {name.replace("_", " "): {"value": value} for name, value in examples.items()}}
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, **content}},
-    }
-
-
-_BAD_KEY = "The API key you supplied is not valid."
-_REFUSED = "Email is not valid."
-WEBHOOK_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Every transfer succeeded or was skipped"},
-    202: {
-        "description": "Not finished yet, and a promise: it survives any crash and is retried by the service",
-        "model": Results,
-        "headers": {
-            "Location": {"description": "Where to follow it", "schema": {"type": "string"}},
-            "Preference-Applied": {"description": "The preference that was met", "schema": {"type": "string"}},
-        },
-    },
-    400: _response("Not JSON", not_json=_problem(Slug.INVALID_REQUEST, 400, "The body is not JSON.")),
-    401: _response("No key, or a wrong one", no_key=_problem(Slug.UNAUTHORIZED, 401)),
-    403: _response("A key for something else", other_key=_problem(Slug.FORBIDDEN, 403)),
-    413: _response("Over 1 MiB", too_large=_problem(Slug.PAYLOAD_TOO_LARGE, 413)),
-    415: _response("Not plain JSON", other_media_type=_problem(Slug.UNSUPPORTED_MEDIA_TYPE, 415)),
-    422: _response(
-        "The body has a wrong shape, or Stamped.io refused the data",
-        wrong_shape=_problem(
-            Slug.INVALID_REQUEST,
-            422,
-            "See `errors`.",
-            errors=[{"pointer": "/notifications/0/scope", "detail": "Field required."}],
-        ),
-        refused=_failed(
-            Slug.CUSTOMER,
-            422,
-            f"HTTP status 400 Bad Request: {_REFUSED}",
-            retryable=False,
-            stamped=("create", 400, _REFUSED),
-        ),
+}
+_KEYS: Responses = {
+    401: problem("No key, or a wrong one", _AUTHENTICATE, no_key=examples.problem(Slug.UNAUTHORIZED, 401)),
+    403: problem("A key for something else", other_key=examples.problem(Slug.FORBIDDEN, 403)),
+}
+_BODY_FAULTS: Responses = {
+    400: problem("Not JSON", not_json=examples.problem(Slug.INVALID_REQUEST, 400, "The body is not JSON.")),
+    413: problem("Over 1 MiB", too_large=examples.problem(Slug.PAYLOAD_TOO_LARGE, 413)),
+    415: problem("Not plain JSON", other_media_type=examples.problem(Slug.UNSUPPORTED_MEDIA_TYPE, 415)),
+}
+_TRANSFERRED: Responses = {
+    200: answer(
+        "Every transfer succeeded or was skipped", Results, _REPLAYED | _APPLIED, succeeded=examples.RESULTS
     ),
-    502: _response(
+    202: answer(
+        "Not finished yet, and a promise: it survives any crash and is retried by the service",
+        Results,
+        _LOCATION | _APPLIED,
+        accepted=examples.RESULTS_ACCEPTED,
+    ),
+    422: problem("Stamped.io refused the data", _APPLIED, refused=examples.REFUSED),
+    502: problem(
         "Stamped.io refused the keys or the store, failed, or could not be reached",
-        wrong_key=_failed(
-            Slug.CUSTOMER,
-            502,
-            f"HTTP status 401 Unauthorized: {_BAD_KEY}",
-            retryable=False,
-            stamped=("create", 401, _BAD_KEY),
-        ),
-        subscription=_failed(
-            Slug.SUBSCRIPTION,
-            502,
-            "HTTP status 500 Internal Server Error.",
-            retryable=True,
-            external_id="143491",
-            stamped=("subscribe", 500, ""),
-        ),
+        _RETRY_AFTER | _APPLIED,
+        wrong_key=examples.WRONG_KEY,
+        subscription=examples.SUBSCRIPTION,
     ),
-    503: _response(
-        "Stamped.io asks for patience, or the service is stopping; see `Retry-After`",
-        throttled=_failed(
-            Slug.CUSTOMER,
-            503,
-            "HTTP status 429 Too Many Requests: Slow down.",
-            retryable=True,
-            stamped=("create", 429, "Slow down."),
-        ),
-        stopping=_problem(Slug.SERVICE_UNAVAILABLE, 503),
+    503: problem(
+        "Stamped.io asks for patience, or the service takes no transfers at the moment",
+        _RETRY_AFTER | _APPLIED,
+        throttled=examples.THROTTLED,
+        stopping=_BUSY,
     ),
-    504: _response(
-        "Stamped.io did not answer in time",
-        timed_out=_failed(
-            Slug.CUSTOMER,
-            504,
-            "No answer: timed out after 15 s.",
-            retryable=True,
-            stamped=("create", None, "timed out after 15 s"),
+    504: problem("Stamped.io did not answer in time", _APPLIED, timed_out=examples.TIMED_OUT),
+}
+WEBHOOK_RESPONSES: Responses = (
+    _TRANSFERRED
+    | _KEYS
+    | _BODY_FAULTS
+    | ANY_PROBLEM
+    | {
+        422: problem(
+            "The body has a wrong shape, or Stamped.io refused the data",
+            _APPLIED,
+            wrong_shape=examples.WRONG_SHAPE,
+            refused=examples.REFUSED,
+        )
+    }
+)
+OPERATOR_RESPONSES: Responses = (
+    _KEYS
+    | ANY_PROBLEM
+    | {503: problem("Starting, stopping, or without its database", _RETRY_AFTER, stopping=_BUSY)}
+)
+
+SYNC_ONE_RESPONSES: Responses = WEBHOOK_RESPONSES | {
+    404: problem(
+        "There is no record to send, or this is no customer id",
+        no_record=examples.NO_RECORD,
+        no_id=examples.problem(Slug.NOT_FOUND, 404, "This is no customer id."),
+    )
+}
+_STARTED = answer("It runs in the background", shapes.SyncStarted, _LOCATION, started=examples.SYNC_STARTED)
+SYNC_RESPONSES: Responses = _BODY_FAULTS | {
+    202: _STARTED,
+    422: problem("A wrong shape", wrong_shape=examples.WRONG_IDS),
+}
+RETRY_ALL_RESPONSES: Responses = _BODY_FAULTS | {
+    200: answer("A dry run: how many would run again", shapes.RetryCount, dry_run=examples.RETRY_COUNT),
+    202: _STARTED,
+    422: problem("A wrong shape", wrong_shape=examples.WRONG_STATUS),
+}
+_NO_SYNC = problem("No sync has this id", unknown=examples.problem(Slug.NOT_FOUND, 404, "No sync has this id."))
+SYNC_COUNTS_RESPONSES: Responses = {
+    200: answer("How far it is", shapes.SyncCounts, under_way=examples.SYNC_COUNTS),
+    404: _NO_SYNC,
+}
+SYNC_CANCEL_RESPONSES: Responses = {
+    200: answer("What has begun goes on", shapes.SyncCounts, cancelled=examples.SYNC_CANCELLED),
+    404: _NO_SYNC,
+}
+_NO_TRANSFER: Responses = {
+    404: problem(
+        "No transfer has this id", unknown=examples.problem(Slug.NOT_FOUND, 404, "No transfer has this id.")
+    )
+}
+LIST_RESPONSES: Responses = {
+    200: answer("A page of them", shapes.TransferPage, page=examples.TRANSFER_PAGE),
+    422: problem("A wrong filter", wrong_filter=examples.WRONG_FILTER),
+}
+TRANSFER_RESPONSES: Responses = _NO_TRANSFER | {
+    200: answer("It, its attempts, its error and its record", shapes.Transfer, failed=examples.TRANSFER)
+}
+_RUNNING = "This transfer is running."
+RETRY_RESPONSES: Responses = (
+    _TRANSFERRED
+    | _NO_TRANSFER
+    | {
+        409: problem(
+            "It runs, or it has succeeded or was skipped",
+            running=examples.problem(
+                Slug.CONFLICT, 409, f"{_RUNNING} Only a failed, cancelled or waiting one runs again."
+            ),
+        )
+    }
+)
+CANCEL_RESPONSES: Responses = _NO_TRANSFER | {
+    200: answer("It is cancelled", shapes.Transfer, cancelled=examples.TRANSFER_CANCELLED),
+    409: problem(
+        "It has begun, or has ended",
+        running=examples.problem(
+            Slug.CONFLICT, 409, f"{_RUNNING} Only an accepted or waiting one can be cancelled."
         ),
     ),
 }
-OPERATOR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    401: WEBHOOK_RESPONSES[401],
-    403: WEBHOOK_RESPONSES[403],
-    422: _response("A wrong shape", wrong_shape=_problem(Slug.INVALID_REQUEST, 422, "See `errors`.", errors=[])),
-    503: _response("Starting or stopping", stopping=_problem(Slug.SERVICE_UNAVAILABLE, 503)),
-}
-NOT_FOUND_RESPONSE: dict[int | str, dict[str, Any]] = {
-    404: _response("Nothing has this id", unknown=_problem(Slug.NOT_FOUND, 404, "No transfer has this id.")),
-}
-CONFLICT_RESPONSE: dict[int | str, dict[str, Any]] = NOT_FOUND_RESPONSE | {
-    409: _response("It makes no sense now", running=_problem(Slug.CONFLICT, 409, "This transfer is running.")),
+REJECTION_RESPONSES: Responses = {
+    200: answer("The newest 200, newest first", shapes.Rejections, refused=examples.REJECTIONS)
 }
 
+LIVEZ_RESPONSES: Responses = ANY_PROBLEM | {200: answer("It does", shapes.Liveness, alive={"status": "ok"})}
+STARTUPZ_RESPONSES: Responses = ANY_PROBLEM | {
+    200: answer("It is", shapes.Startup, started={"status": "ok"}),
+    503: answer("Not yet", shapes.Startup, starting={"status": "starting"}),
+}
+READYZ_RESPONSES: Responses = ANY_PROBLEM | {
+    200: answer("They are; `warn` says what a person should look at", shapes.Readiness, warned=examples.READY),
+    503: answer("Starting, stopping, or cut off from the database", shapes.Readiness, cut_off=examples.NOT_READY),
+}
+METRICS_RESPONSES: Responses = ANY_PROBLEM | {200: {"description": "In Prometheus's text format"}}
 
-def restore_nulls(paths: dict[str, Any]) -> None:
-    """Put members that are null back into example problems; FastAPI drops them."""
-    for operation in (operation for methods in paths.values() for operation in methods.values()):
-        for status, response in operation.get("responses", {}).items():
-            told = WEBHOOK_RESPONSES.get(int(status), {}).get("content", {}) if status.isdigit() else {}
-            for media_type, content in told.items():
-                shown = response.get("content", {}).get(media_type)
-                if shown is not None and shown.get("examples", {}).keys() == content["examples"].keys():
-                    shown["examples"] = content["examples"]
+
+def _page_or(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    either = answer("As JSON, or as a page where `Accept` names `text/html`", model, shown=example)
+    either["content"]["text/html"] = {"schema": {"type": "string"}}
+    return either
+
+
+CATALOG_RESPONSES: Responses = ANY_PROBLEM | {200: _page_or(shapes.Catalog, examples.CATALOG_SHOWN)}
+ERROR_RESPONSES: Responses = ANY_PROBLEM | {
+    200: _page_or(shapes.CatalogEntry, examples.ENTRY_SHOWN),
+    404: problem("No documented error has this slug", unknown=examples.problem(Slug.NOT_FOUND, 404)),
+}

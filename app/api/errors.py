@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader
 
+from app.api import documentation as docs
 from app.api.problems import ProblemError
 from app.catalog import CATALOG, Entry, Slug
 
@@ -31,7 +32,7 @@ def error_routes() -> APIRouter:
     """Open to all."""
     router = APIRouter(tags=["errors"])
 
-    @router.get("/errors", summary="Every documented error")
+    @router.get("/errors", summary="Every documented error", responses=docs.CATALOG_RESPONSES)
     async def errors(request: Request) -> Response:
         if _wants_html(request):
             return _page("errors.html", entries=CATALOG.values())
@@ -41,7 +42,11 @@ def error_routes() -> APIRouter:
     async def style() -> Response:
         return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
-    @router.get("/errors/{slug}", summary="One documented error; the `type` of a problem")
+    @router.get(
+        "/errors/{slug}",
+        summary="One documented error; the `type` of a problem",
+        responses=docs.ERROR_RESPONSES,
+    )
     async def error(slug: str, request: Request) -> Response:
         if slug not in set(Slug):
             raise ProblemError(Slug.NOT_FOUND, HTTPStatus.NOT_FOUND)

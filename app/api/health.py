@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from app.api import documentation as docs
 from app.api.answers import NO_STORE
+from app.calls import reason_phrase
 from app.ledger import reports
 from app.ledger.database import DatabaseGone
 
@@ -27,7 +29,12 @@ def metrics_route(engine: Engine, metrics: Metrics) -> APIRouter:
     """Open to all, as Prometheus expects it."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=PlainTextResponse,
+        responses=docs.METRICS_RESPONSES,
+    )
     async def exposition() -> Response:
         return Response(metrics.exposition(engine.running), media_type=metrics.content_type)
 
@@ -38,20 +45,16 @@ def health_routes(engine: Engine, connection: Connection, database: Database, cl
     """Open to all; they show no key, no address and no customer."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/livez", summary="The process answers")
+    @router.get("/livez", summary="The process answers", responses=docs.LIVEZ_RESPONSES)
     async def livez() -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
-    @router.get("/startupz", summary="The start is over", responses={503: {"description": "Not yet"}})
+    @router.get("/startupz", summary="The start is over", responses=docs.STARTUPZ_RESPONSES)
     async def startupz() -> Response:
         status = "ok" if engine.started else "starting"
         return JSONResponse({"status": status}, 200 if engine.started else 503, NO_STORE)
 
-    @router.get(
-        "/readyz",
-        summary="New transfers are taken",
-        responses={503: {"description": "Starting, stopping, or cut off from the database"}},
-    )
+    @router.get("/readyz", summary="New transfers are taken", responses=docs.READYZ_RESPONSES)
     async def readyz() -> Response:
         """A warning is no reason to restart: it says what a person should look at."""
         checks = [_engine_check(engine), _stamped_check(connection)]
@@ -81,7 +84,12 @@ def _stamped_check(connection: Connection) -> dict[str, Any]:
             if not last.kind.retryable
             else "It may pass by itself."
         )
-        check |= {"status": "warn", "hint": f"The last call ({last.operation}) failed: {last} {hint}"}
+        told = (
+            "no answer"
+            if last.status is None
+            else f"HTTP status {last.status} {reason_phrase(last.status)}".strip()
+        )
+        check |= {"status": "warn", "hint": f"The last call ({last.operation}) failed: {told}. {hint}"}
     return check
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import uuid4
 
 from pydantic import ValidationError
 
 from app.api.problems import ProblemError
 from app.catalog import Slug
-from app.ipaas.models import Envelope, faults_of, read_guid, read_record
+from app.ipaas.models import Envelope, faults_of, guid_for, read_guid, read_record
 from app.ledger.moves import NewTransfer
 
 if TYPE_CHECKING:
@@ -62,16 +62,22 @@ def invalid(errors: list[dict[str, str]]) -> ProblemError:
 def _from_bare_record(
     record: CustomerRecord, correlation: str | None, idempotency_key: str | None, connection: str
 ) -> NewTransfer:
-    stand_in = None
-    if idempotency_key:
-        stand_in = read_guid(idempotency_key) or str(uuid5(NAMESPACE_URL, idempotency_key))
-    guid = read_guid(record.tracking_guid) or stand_in or correlation or str(uuid4())
+    stand_in = guid_for(idempotency_key)
+    guid = (
+        read_guid(record.tracking_guid)
+        or stand_in
+        or correlation
+        or guid_for(record.tracking_guid)
+        or str(uuid4())
+    )
     return NewTransfer(connection, record.id, guid, stand_in or guid, _BARE_SCOPE, record=record)
 
 
 def _from_envelope(envelope: Envelope, correlation: str | None, connection: str) -> list[NewTransfer]:
     """`X-Correlation-Id` stands in once per customer, else one of two changes would pass for a repeat."""
-    stood_in: set[str | None] = set()
+    stood_in = {
+        _customer_id(each) for each in envelope.notifications if read_guid(each.tracking_guid) == correlation
+    }
     news = []
     for each in envelope.notifications:
         customer_id = _customer_id(each)
@@ -79,7 +85,7 @@ def _from_envelope(envelope: Envelope, correlation: str | None, connection: str)
         if guid is None and correlation is not None and customer_id not in stood_in:
             stood_in.add(customer_id)
             guid = correlation
-        guid = guid or str(uuid4())
+        guid = guid or guid_for(each.tracking_guid) or str(uuid4())
         reason = None
         if each.plain_scope not in TRANSFERRED:
             reason = f"Only customer/created and customer/updated are sent to Stamped.io, not {each.shown_scope}."

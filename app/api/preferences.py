@@ -18,13 +18,12 @@ class Preference:
 
 
 def read_preference(values: list[str]) -> Preference:
-    """`respond-async` wins over `wait=N`; a wait is cut to 120 s; anything else is ignored, as the RFC says."""
+    """`wait=N` (cut to 120 s) sets how long, also beside `respond-async`, as in RFC 7240's own example.
+
+    Anything else is ignored, as the RFC says.
+    """
     preferences = [part.strip().lower() for value in values for part in re.split(r"[,;]", value)]
-    if "respond-async" in preferences:
-        return Preference(0, "respond-async")
-    for preference in preferences:
-        match = _WAIT.fullmatch(preference)
-        if match:
-            seconds = min(int(match[1]), _LONGEST_WAIT_SECONDS)
-            return Preference(seconds, f"wait={seconds}")
-    return Preference()
+    for match in filter(None, map(_WAIT.fullmatch, preferences)):
+        seconds = min(int(match[1]), _LONGEST_WAIT_SECONDS)
+        return Preference(seconds, f"wait={seconds}")
+    return Preference(0, "respond-async") if "respond-async" in preferences else Preference()

@@ -94,8 +94,8 @@ def transfer_problem(transfer: Stored) -> dict[str, Any]:
 
 
 def problem_response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer that carries a problem."""
-    return JSONResponse(body, body["status"], dict(headers or {}), MEDIA_TYPE)
+    """The answer that carries a problem; no cache may keep it."""
+    return JSONResponse(body, body["status"], {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
 def retry_after_header(seconds: float | None) -> dict[str, str]:

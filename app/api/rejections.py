@@ -50,7 +50,12 @@ def rejection_routes(database: Database, upkeep: Upkeep, keyring: Keyring) -> AP
     router = APIRouter(tags=["operators"], responses=docs.OPERATOR_RESPONSES)
     secured = {"security": docs.OPERATOR_SECURITY}
 
-    @router.get("/rejections", summary="Requests that never became transfers", openapi_extra=secured)
+    @router.get(
+        "/rejections",
+        summary="Requests that never became transfers",
+        responses=docs.REJECTION_RESPONSES,
+        openapi_extra=secured,
+    )
     async def rejections(request: Request) -> Response:
         keyring.require_operator(request)
         await upkeep.flush()

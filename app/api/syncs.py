@@ -18,7 +18,7 @@ from app.api.preferences import read_preference
 from app.api.problems import ProblemError
 from app.catalog import Slug
 from app.engine import NoRecord, Operations
-from app.ipaas.models import Id
+from app.ipaas.models import Id, read_guid
 from app.ledger import reports
 from app.ledger.database import Database
 
@@ -50,7 +50,7 @@ def sync_routes(operations: Operations, database: Database, keyring: Keyring) ->
     @router.post(
         "/customers/{customer_id}/sync",
         summary="Manual Sync of one customer",
-        responses=docs.WEBHOOK_RESPONSES | docs.NOT_FOUND_RESPONSE,
+        responses=docs.SYNC_ONE_RESPONSES,
         response_model=docs.Results,
         openapi_extra=docs.SYNC_ONE_REQUEST,
     )
@@ -73,6 +73,7 @@ def sync_routes(operations: Operations, database: Database, keyring: Keyring) ->
         "/syncs",
         summary="Manual Sync of up to 3,000 customers",
         status_code=202,
+        responses=docs.SYNC_RESPONSES,
         openapi_extra=docs.body_of(SyncRequest, {"customer_ids": ["150713", "150714"]}),
     )
     async def sync_customers(request: Request) -> Response:
@@ -81,12 +82,22 @@ def sync_routes(operations: Operations, database: Database, keyring: Keyring) ->
         wanted = read_as(SyncRequest, await read_json(request))
         return sync_started(await operations.sync_customers(wanted.customer_ids))
 
-    @router.get("/syncs/{sync_id}", summary="How far a sync got", openapi_extra=secured)
+    @router.get(
+        "/syncs/{sync_id}",
+        summary="How far a sync got",
+        responses=docs.SYNC_COUNTS_RESPONSES,
+        openapi_extra=secured,
+    )
     async def sync(sync_id: str, request: Request) -> Response:
         keyring.require_operator(request)
         return private_json(await _counts(sync_id))
 
-    @router.post("/syncs/{sync_id}/cancel", summary="Cancel what has not begun of a sync", openapi_extra=secured)
+    @router.post(
+        "/syncs/{sync_id}/cancel",
+        summary="Cancel what has not begun of a sync",
+        responses=docs.SYNC_CANCEL_RESPONSES,
+        openapi_extra=secured,
+    )
     async def cancel_sync(sync_id: str, request: Request) -> Response:
         keyring.require_operator(request)
         await _counts(sync_id)
@@ -94,7 +105,7 @@ def sync_routes(operations: Operations, database: Database, keyring: Keyring) ->
         return private_json(await _counts(sync_id))
 
     async def _counts(sync_id: str) -> dict[str, Any]:
-        counts = await database.read(reports.sync_counts, sync_id)
+        counts = await database.read(reports.sync_counts, sync_id) if read_guid(sync_id) else None
         if counts is None:
             raise ProblemError(Slug.NOT_FOUND, HTTPStatus.NOT_FOUND, "No sync has this id.")
         shown = {"sync_id": counts.pop("id"), **counts}

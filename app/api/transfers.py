@@ -19,6 +19,7 @@ from app.api.preferences import read_preference
 from app.api.problems import ProblemError
 from app.catalog import Slug
 from app.engine import Operations
+from app.ipaas.models import OptionalId, read_guid
 from app.ledger import reports
 from app.ledger.database import Database
 from app.ledger.reports import LIST_LIMIT, Filter
@@ -36,10 +37,10 @@ class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = None
-    customer_id: str | None = None
+    customer_id: OptionalId = None
     error: Slug | None = None
     since: datetime | None = None
-    tracking_guid: str | None = None
+    tracking_guid: OptionalId = None
     limit: int = Field(_DEFAULT_LIMIT, ge=1, le=LIST_LIMIT)
     cursor: int | None = Field(None, ge=0, le=2**62)
 
@@ -60,7 +61,12 @@ def transfer_routes(operations: Operations, database: Database, keyring: Keyring
     router = APIRouter(tags=["transfers"], responses=docs.OPERATOR_RESPONSES)
     secured = {"security": docs.OPERATOR_SECURITY}
 
-    @router.get("/transfers", summary="Transfers, newest first", openapi_extra=secured | docs.LIST_PARAMETERS)
+    @router.get(
+        "/transfers",
+        summary="Transfers, newest first",
+        responses=docs.LIST_RESPONSES,
+        openapi_extra=secured | docs.LIST_PARAMETERS,
+    )
     async def transfers(request: Request) -> Response:
         keyring.require_operator(request)
         query = read_as(_Query, {name: value for name, value in request.query_params.items() if value})
@@ -83,6 +89,7 @@ def transfer_routes(operations: Operations, database: Database, keyring: Keyring
         "/transfers/retry",
         summary="Run all failed transfers again",
         status_code=202,
+        responses=docs.RETRY_ALL_RESPONSES,
         openapi_extra=docs.body_of(RetryRequest, {"status": "failed", "dry_run": True}),
     )
     async def retry_all(request: Request) -> Response:
@@ -103,12 +110,17 @@ def single_transfer_routes(operations: Operations, database: Database, keyring: 
     secured = {"security": docs.OPERATOR_SECURITY}
 
     async def transfer_of(transfer_id: str) -> Stored:
-        transfer = await database.read(reports.by_id, transfer_id)
+        transfer = await database.read(reports.by_id, transfer_id) if read_guid(transfer_id) else None
         if transfer is None:
             raise ProblemError(Slug.NOT_FOUND, HTTPStatus.NOT_FOUND, "No transfer has this id.")
         return transfer
 
-    @router.get("/transfers/{transfer_id}", summary="Everything about one transfer", openapi_extra=secured)
+    @router.get(
+        "/transfers/{transfer_id}",
+        summary="Everything about one transfer",
+        responses=docs.TRANSFER_RESPONSES,
+        openapi_extra=secured,
+    )
     async def transfer(transfer_id: str, request: Request) -> Response:
         keyring.require_operator(request)
         found = await transfer_of(transfer_id)
@@ -119,8 +131,8 @@ def single_transfer_routes(operations: Operations, database: Database, keyring: 
     @router.post(
         "/transfers/{transfer_id}/retry",
         summary="Run a transfer again, now",
-        responses=docs.WEBHOOK_RESPONSES | docs.CONFLICT_RESPONSE,
-        openapi_extra=secured,
+        responses=docs.RETRY_RESPONSES,
+        openapi_extra=docs.RETRY_REQUEST,
     )
     async def retry(transfer_id: str, request: Request) -> Response:
         """For one that failed, was cancelled, or waits for its next try."""
@@ -135,7 +147,7 @@ def single_transfer_routes(operations: Operations, database: Database, keyring: 
     @router.post(
         "/transfers/{transfer_id}/cancel",
         summary="Cancel a transfer that has not begun",
-        responses=docs.CONFLICT_RESPONSE,
+        responses=docs.CANCEL_RESPONSES,
         openapi_extra=secured,
     )
     async def cancel(transfer_id: str, request: Request) -> Response:

@@ -10,6 +10,13 @@ import typer
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)]
 
+_SANDBOX_BANNER = """\
+*** SANDBOX: no Stamped.io keys are set, so nothing reaches a real store. ***
+    Pages     {url}/            (unless set: OPERATOR_API_KEY=sandbox-operator-key)
+    Webhook   {url}/webhooks/customers  (unless set: IPAAS_WEBHOOK_API_KEY=sandbox-webhook-key)
+    Stamped.io stand-in  {sandbox}/
+"""
+
 
 def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
     """Serve the bridge; without any Stamped.io key against a built-in sandbox."""
@@ -17,7 +24,10 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
 
     from app.main import SANDBOX_PATH, app_or_exit  # noqa: PLC0415
 
-    app = app_or_exit(sandbox_url=f"http://127.0.0.1:{port}{SANDBOX_PATH}")
+    url = f"http://127.0.0.1:{port}"
+    app = app_or_exit(sandbox_url=f"{url}{SANDBOX_PATH}")
+    if any(getattr(route, "path", None) == SANDBOX_PATH for route in app.routes):
+        typer.echo(_SANDBOX_BANNER.format(url=url, sandbox=f"{url}{SANDBOX_PATH}"), err=True)
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.engine.entry import Entry
 from app.engine.runner import Runner
 from app.engine.tasks import Tasks, Watchers
 from app.engine.upkeep import Upkeep
@@ -60,6 +61,7 @@ class Engine:
     ) -> None:
         self._database = database
         self.upkeep = Upkeep(database, clock, retention_days)
+        self.entry = Entry(database, clock, self.look, fetch=connection.ipaas is not None)
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._background_slots = asyncio.Semaphore(background)
@@ -213,6 +215,7 @@ class Engine:
         self.taking = True
         self._tasks.start(self._dispatch())
         self._tasks.start(self.upkeep.live())
+        self._tasks.start(self.entry.live())
         while True:
             await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
             await self._beat()

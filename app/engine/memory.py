@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from app.calls import CallError
-from app.catalog import CATALOG, Slug
 from app.ipaas.models import read_record
 from app.ledger import links
 from app.mapping import ValueFault
-from app.transfer import Failure, Link, StampedAnswer, TransferFailed
+from app.transfer import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +41,10 @@ class Memory:
         self._record, self._tries = record, tries
 
     async def known(self) -> Link | None:
-        """The link of an earlier transfer, or of an earlier attempt that could not say any more what it did."""
+        """The link of an earlier transfer, or of an attempt that could not say any more what it did.
+
+        Raises CallError.
+        """
         if self._link is not None and self._link["external_id"] is not None:
             return Link(self._link["external_id"], self._link["written_back"])
         return await self._unseen()
@@ -79,18 +80,6 @@ class Memory:
 
     async def _find(self, email: str) -> StampedCustomer | None:
         stamped = self._connection.stamped
-        try:
-            if self._tries is None:
-                return await stamped.find(email)
-            return await self._tries(lambda: stamped.find(email))
-        except CallError as error:
-            error.message = self._connection.redactor.text(error.message, names=(email,))
-            failure = Failure(
-                slug=Slug.CUSTOMER,
-                status=error.kind.status,
-                detail=f"{CATALOG[Slug.CUSTOMER].sentence} {error}",
-                retryable=error.kind.retryable,
-                stamped=StampedAnswer(error.operation, error.status, error.message),
-                retry_after=error.retry_after,
-            )
-            raise TransferFailed(failure) from None
+        if self._tries is None:
+            return await stamped.find(email)
+        return await self._tries(lambda: stamped.find(email))

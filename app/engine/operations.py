@@ -13,7 +13,7 @@ from app.ledger.database import DatabaseGone
 from app.ledger.stored import Stored, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -64,13 +64,7 @@ class Operations:
 
     async def sync_customers(self, customer_ids: Sequence[str]) -> str:
         """Send all of these in the background; the id of the sync to follow."""
-        sync_id = await self._open("customers")
-        unique = list(dict.fromkeys(customer_ids))
-        for chunk in _chunks(unique):
-            guids = {customer_id: str(uuid4()) for customer_id in chunk}
-            await self._write(bulk.add_customers, sync_id, self._connection, guids, self._now(), fetch=self._fetch)
-            self._engine.look()
-        return sync_id
+        return await self._open("customers", list(dict.fromkeys(customer_ids)))
 
     async def count(self, wanted: Filter) -> int:
         """How many transfers `retry_all` would run again."""
@@ -78,12 +72,7 @@ class Operations:
 
     async def retry_all(self, wanted: Filter) -> str:
         """Run all of these again in the background; the id of the sync to follow."""
-        found = await self._read(reports.seqs, wanted)
-        sync_id = await self._open("retry")
-        for chunk in _chunks(found):
-            await self._write(bulk.rerun_all, sync_id, chunk, self._now())
-            self._engine.look()
-        return sync_id
+        return await self._open("retry", await self._read(reports.seqs, wanted))
 
     async def retry(self, transfer: Stored, wait_seconds: float | None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
@@ -100,12 +89,13 @@ class Operations:
         ended = await self._write(bulk.cancel_sync, sync_id, self._now())
         self._engine.look(*ended)
 
-    async def _open(self, kind: str) -> str:
+    async def _open(self, kind: bulk.Kind, items: list[str] | list[int]) -> str:
         if not self._engine.taking:
             raise NotTaking
         now = self._now()
         sync_id = new_id(now)
-        await self._write(bulk.open_sync, sync_id, kind, now)
+        await self._write(bulk.open_sync, sync_id, self._connection, kind, items, now)
+        self._engine.entry.wake()
         return sync_id
 
     def _now(self) -> float:
@@ -122,8 +112,3 @@ class Operations:
             return await self._database.run(work, *args, **kwargs)
         except DatabaseGone:
             raise NotTaking from None
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), bulk.CHUNK):
-        yield items[start : start + bulk.CHUNK]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_NOTIFICATIONS = 100
 ID_LIMIT = 100
 _SCOPE_LIMIT = 60
+_WORDS = {"model_type": "Input should be an object.", "dict_type": "Input should be an object."}
 _UNLINKED = "DELETED:"
+_ZEROS = re.compile(r"[{(]?[0-]*[)}]?")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -158,6 +160,13 @@ def read_guid(value: Any) -> str | None:
     return str(guid) if guid.int else None
 
 
+def guid_for(text: Any) -> str | None:
+    """Always the same GUID for the same text, which need be none itself; None for nothing."""
+    if not isinstance(text, str) or not text.strip():
+        return None
+    return read_guid(text) or (None if _ZEROS.fullmatch(text.strip()) else str(uuid5(NAMESPACE_URL, text.strip())))
+
+
 _RECORD = TypeAdapter(CustomerRecord)
 
 
@@ -173,7 +182,7 @@ def faults_of(error: ValidationError, *prefix: str) -> list[dict[str, str]]:
             "pointer": "".join(
                 "/" + str(part).replace("~", "~0").replace("/", "~1") for part in (*prefix, *fault["loc"])
             ),
-            "detail": fault["msg"].removeprefix("Value error, ") + ".",
+            "detail": _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ") + ".",
         }
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]

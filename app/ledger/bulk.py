@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,11 +19,34 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 CHUNK = 50
+Kind = Literal["customers", "retry"]
 
 
-def open_sync(connection: Connection, sync_id: str, kind: str, now: float) -> None:
-    """A sync without items yet."""
-    connection.execute(insert(syncs).values(id=sync_id, kind=kind, created_at=now))
+def open_sync(  # noqa: PLR0913 - what a sync is made of
+    connection: Connection, sync_id: str, name: str, kind: Kind, items: Sequence[str] | Sequence[int], now: float
+) -> None:
+    """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens."""
+    values = {"id": sync_id, "connection": name, "kind": kind, "total": len(items), "created_at": now}
+    connection.execute(insert(syncs).values(values | {"todo": json.dumps(items) if items else None}))
+
+
+def enter_some(connection: Connection, now: float, *, fetch: bool) -> bool:
+    """Enter a few items of the oldest sync that has some left. False = none has, or another replica is at it."""
+    statement = select(syncs).where(syncs.c.todo.is_not(None)).order_by(syncs.c.id).limit(1)
+    sync = connection.execute(statement.with_for_update(skip_locked=True)).mappings().one_or_none()
+    if sync is None:
+        return False
+    items = json.loads(sync["todo"])
+    chunk, rest = items[:CHUNK], items[CHUNK:]
+    if sync["kind"] == "customers":
+        guids = {customer_id: str(uuid4()) for customer_id in chunk}
+        entered = add_customers(connection, sync["id"], sync["connection"], guids, now, fetch=fetch)
+    else:
+        entered = rerun_all(connection, sync["id"], chunk, now)
+    left_out = len(chunk) - len(entered)
+    values = {"todo": json.dumps(rest) if rest else None, "total": sync["total"] - left_out}
+    connection.execute(update(syncs).where(syncs.c.id == sync["id"]).values(values))
+    return True
 
 
 def add_customers(  # noqa: PLR0913 - what a manual transfer is made of
@@ -57,9 +81,8 @@ def rerun_all(connection: Connection, sync_id: str, chunk: Sequence[int], now: f
 
 def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
     """Cancel what has not begun; their seqs. Idempotent."""
-    connection.execute(
-        update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None)).values(cancelled_at=now)
-    )
+    mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
+    connection.execute(mark.values(cancelled_at=now, todo=None))
     open_items = (
         select(transfers.c.seq)
         .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)

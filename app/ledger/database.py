@@ -119,7 +119,7 @@ class Database:
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) == _DEADLOCK and tries > 1:
                     return transaction(tries - 1)
-                raise DatabaseGone(type(error.orig).__name__) from None
+                raise DatabaseGone(str(error.orig).partition("\n")[0]) from None
             except DBAPIError as error:
                 if error.connection_invalidated:
                     raise DatabaseGone(type(error.orig).__name__) from None

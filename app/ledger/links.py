@@ -64,23 +64,21 @@ def is_taken(connection: Connection, transfer: Stored, external_id: str) -> bool
 
 def remember(connection: Connection, transfer: Stored, external_id: str) -> None:
     """Keep a new Stamped.io id, which iPaaS.com does not know yet. Idempotent."""
-    values = _values(transfer) | {"external_id": external_id, "written_back": False}
+    values = _key_of(transfer) | {"external_id": external_id, "written_back": False}
     connection.execute(_UPSERT_ID[connection.dialect.name], values)
 
 
 def remember_result(connection: Connection, transfer: Stored, progress: Progress) -> None:
-    """Keep the id that an attempt ended with; and, when it succeeded, that this change was the last to be sent."""
+    """Keep the id that an attempt ended with; and, when it got past the upsert, that this change was sent last."""
     if progress.external_id is None:
         return
-    values = _values(transfer) | {"external_id": progress.external_id, "written_back": progress.written_back}
-    if transfer.status == "succeeded":
-        connection.execute(_UPSERT_BOTH[connection.dialect.name], values)
-    else:
+    values = _key_of(transfer) | {"external_id": progress.external_id, "written_back": progress.written_back}
+    if progress.action is None:
         connection.execute(_UPSERT_ID[connection.dialect.name], values)
+        return
+    sent = (transfer.id, transfer.seq, transfer.changed_at)
+    connection.execute(_UPSERT_BOTH[connection.dialect.name], values | dict(zip(_SENT, sent, strict=True)))
 
 
-def _values(transfer: Stored) -> dict[str, Any]:
-    sent = (transfer.id, transfer.seq, transfer.changed_at) if transfer.status == "succeeded" else (None,) * 3
-    return {"connection": transfer.connection, "customer_id": transfer.customer_id} | dict(
-        zip(_SENT, sent, strict=True)
-    )
+def _key_of(transfer: Stored) -> dict[str, Any]:
+    return {"connection": transfer.connection, "customer_id": transfer.customer_id}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 HEARTBEAT_SECONDS = 5.0
-DEAD_AFTER_SECONDS = 30.0
+DEAD_AFTER_SECONDS = 40.0
 # a replica that could not say that it lives stops its own work before the others take it over
 FENCE_SECONDS = 20.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,22 @@ def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
 
 
 def last_of_customer(connection: Connection, name: str, customer_id: str) -> tuple[str | None, str | None]:
-    """The last record that was received of a customer (JSON), and its last known destination."""
-    mine = and_(transfers.c.connection == name, transfers.c.customer_id == customer_id)
+    """The last record that was received of a customer (JSON), unless a newer change had come before it.
 
-    def newest(column: Any) -> Any:
-        statement = select(column).where(mine, column.is_not(None)).order_by(transfers.c.seq.desc()).limit(1)
+    And its last known destination, else that of the connection.
+    """
+    columns, other = transfers.c, transfers.alias()
+    earlier = other.c.seq < columns.seq
+    everybody = columns.connection == name
+    mine = and_(everybody, transfers.c.customer_id == customer_id)
+
+    def newest(column: Any, *clauses: ColumnElement[bool]) -> Any:
+        statement = select(column).where(*clauses, column.is_not(None)).order_by(transfers.c.seq.desc()).limit(1)
         return connection.execute(statement).scalar()
 
-    return newest(transfers.c.record), newest(transfers.c.destination)
+    record = newest(transfers.c.record, mine, ~exists().where(other.c.id == columns.superseded_by, earlier))
+    destination = newest(transfers.c.destination, mine) or newest(transfers.c.destination, everybody)
+    return record, destination
 
 
 def due(connection: Connection, now: float, limit: int) -> list[int]:
@@ -140,8 +149,13 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
     )
     by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416
     final = {status: by_status.get(status, 0) for status in FINAL}
-    total = sum(by_status.values())
-    return {**sync, "total": total, **final, "remaining": total - sum(final.values())}
+    todo = len(json.loads(sync["todo"])) if sync["todo"] else 0
+    entered = sum(by_status.values())
+    remaining = entered - sum(final.values()) + todo
+    if sync["cancelled_at"] is not None:  # what was never entered counts as cancelled, too
+        final["cancelled"] += sync["total"] - entered
+    shown = {name: sync[name] for name in ("id", "kind", "created_at", "cancelled_at", "total")}
+    return shown | final | {"remaining": remaining}
 
 
 def rejected(connection: Connection, limit: int) -> list[RowMapping]:

@@ -125,14 +125,21 @@ links = Table(
     Column("sent_changed_at", Float),
 )
 
+Index("ix_links_external", links.c.connection, links.c.external_id)
+
 syncs = Table(
     "syncs",
     metadata,
     Column("id", String, primary_key=True),
+    Column("connection", String, nullable=False),
     Column("kind", String, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("todo", Text),  # JSON: what is still to be entered; null = nothing
     Column("created_at", Float, nullable=False),
     Column("cancelled_at", Float),
 )
+_unentered = syncs.c.todo.is_not(None)
+Index("ix_syncs_todo", syncs.c.id, sqlite_where=_unentered, postgresql_where=_unentered)
 
 sync_items = Table(
     "sync_items",

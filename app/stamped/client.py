@@ -104,7 +104,10 @@ class StampedClient:
         _refuse_web_page("check", answer)
 
     async def set_subscription(self, email: str, *, subscribed: bool) -> bool:
-        """Subscribe or unsubscribe this e-mail from survey and review e-mails. False: a web page answered."""
+        """Subscribe or unsubscribe this e-mail from survey and review e-mails.
+
+        False: in doubt, for the answer was a web page or `false`.
+        """
         operation = "subscribe" if subscribed else "unsubscribe"
         who = {"email": email}
         answer = await self._http.call(
@@ -114,7 +117,7 @@ class StampedClient:
             json=who if self._email_in == "body" else None,
             params=who if self._email_in == "query" else None,
         )
-        return not _is_web_page(answer)
+        return answer.body is not False and not _is_web_page(answer)
 
 
 def _is_web_page(answer: Answer) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ENVELOPES = ("customer", "data", "result", "results")
+_ENVELOPES = ("customer", "data", "result", "results", "customers")
 _DEPTH = 4
 
 

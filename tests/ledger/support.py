@@ -101,7 +101,9 @@ class Ledger:
 
     async def may_finish(self, claimed: Stored, failure: Failure | None = None, **more: Any) -> Finished | None:
         """None where the attempt is not this owner's any more."""
-        values = {"progress": Progress(action="created", external_id="143491"), "superseded_by": None} | more
+        upserted = failure is None or failure.slug is not Slug.CUSTOMER
+        progress = Progress(action="created" if upserted else None, external_id="143491")
+        values = {"progress": progress, "superseded_by": None} | more
         result = AttemptResult(started_at=self.now, finished_at=self.now, failure=failure, **values)
         return await self.do(moves.finish, claimed, result, 0.0)
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from app.ledger import bulk, moves, reports
 from app.ledger.reports import Filter
 from app.ledger.stored import hash_email
+from app.ledger.tables import sync_items
 from tests.ledger.support import CUSTOMER, OWNER, REFUSED, RETRYABLE, START, Ledger, change, changed
 
 SYNC = "sync-1"
 
 
 async def add(ledger: Ledger, *customers: str, fetch: bool = True) -> list[int]:
-    await ledger.do(bulk.open_sync, SYNC, "customers", ledger.now)
-    guids = {customer: str(uuid4()) for customer in customers}
-    return await ledger.do(bulk.add_customers, SYNC, "default", guids, ledger.now, fetch=fetch)
+    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    return await enter(ledger, fetch=fetch)
+
+
+async def enter(ledger: Ledger, *, fetch: bool = True) -> list[int]:
+    """All that is left to enter; every item's seq, in order."""
+    while await ledger.do(bulk.enter_some, ledger.now, fetch=fetch):
+        pass
+    items = (
+        select(sync_items.c.transfer_seq).where(sync_items.c.sync_id == SYNC).order_by(sync_items.c.transfer_seq)
+    )
+    return await ledger.database.read(lambda connection: list(connection.execute(items).scalars()))
 
 
 async def counts(ledger: Ledger) -> dict[str, int]:
@@ -78,25 +88,43 @@ async def test_cancelling_ends_what_has_not_begun(ledger: Ledger) -> None:
     assert found["cancelled_at"] == ledger.now
 
 
+async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledger: Ledger) -> None:
+    customers = [str(number) for number in range(2 * bulk.CHUNK + 1)]
+    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    entered = []
+    while await ledger.do(bulk.enter_some, ledger.now, fetch=True):
+        entered.append(len(await ledger.database.read(reports.listed, Filter(), 200)))
+        assert await counts(ledger) == {"total": len(customers), "remaining": len(customers)}
+    assert entered == [bulk.CHUNK, 2 * bulk.CHUNK, len(customers)]
+
+
+async def test_cancelling_ends_what_was_not_even_entered(ledger: Ledger) -> None:
+    customers = [str(number) for number in range(bulk.CHUNK + 7)]
+    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    assert len(await ledger.do(bulk.cancel_sync, SYNC, ledger.now)) == bulk.CHUNK
+    assert await counts(ledger) == {"total": len(customers), "cancelled": len(customers)}
+    assert not await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+
+
 async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
     done = (await ledger.finish(await ledger.running(change(customer="2")))).transfer
     running = await ledger.running(change(customer="3"))
-    await ledger.do(bulk.open_sync, SYNC, "retry", ledger.now)
     wanted = [failed.seq, done.seq, running.seq]
-    assert await ledger.do(bulk.rerun_all, SYNC, wanted, ledger.now) == [failed.seq]
+    await ledger.do(bulk.open_sync, SYNC, "default", "retry", wanted, ledger.now)
+    assert await counts(ledger) == {"total": 3, "remaining": 3}
+    assert await enter(ledger) == [failed.seq]
     again = await ledger.row(failed)
     assert (again.status, again.promised, again.next_attempt_at) == ("accepted", True, ledger.now)
-    assert await counts(ledger) == {"total": 1, "remaining": 1}
-    await ledger.do(bulk.rerun_all, SYNC, wanted, ledger.now)
     assert await counts(ledger) == {"total": 1, "remaining": 1}
 
 
 async def test_of_one_customers_failures_the_newest_is_run_again(ledger: Ledger) -> None:
     failed = [await ledger.failed(change(minute)) for minute in (2, 9, 4)]
-    await ledger.do(bulk.open_sync, SYNC, "retry", ledger.now)
     seqs = await ledger.database.read(reports.seqs, Filter(status="failed"))
-    await ledger.do(bulk.rerun_all, SYNC, seqs, ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, "default", "retry", seqs, ledger.now)
+    await enter(ledger)
     assert [(await ledger.row(each)).status for each in failed] == ["skipped", "accepted", "skipped"]
 
 
@@ -152,6 +180,8 @@ async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
     await ledger.accept(replace(change(), record=None, destination=None))
     record, destination = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
     assert (record, destination) == (last.transfer.record, "1796")
+    await ledger.accept(replace(change(1), destination="1797"))
+    assert await ledger.database.read(reports.last_of_customer, "default", "stranger") == (None, "1797")
     assert await ledger.database.read(reports.last_of_customer, "another", CUSTOMER) == (None, None)
 
 

@@ -59,8 +59,8 @@ async def test_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
-    await ledger.do(bulk.open_sync, "sync-1", "retry", ledger.now)
-    await ledger.do(bulk.rerun_all, "sync-1", [failed.seq], ledger.now)
+    await ledger.do(bulk.open_sync, "sync-1", "default", "retry", [failed.seq], ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
     again = await ledger.claim(failed.seq)
     assert again is not None
     await ledger.finish(again.transfer)
@@ -71,10 +71,9 @@ async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> No
 
 
 async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> None:
-    await ledger.do(bulk.open_sync, "sync-1", "customers", ledger.now)
-    guids = {"1": "guid-1", "2": "guid-2"}
-    first, second = await ledger.do(bulk.add_customers, "sync-1", "default", guids, ledger.now, fetch=True)
-    for seq in (first, second):
+    await ledger.do(bulk.open_sync, "sync-1", "default", "customers", ["1", "2"], ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    for seq in await ledger.database.read(reports.due, ledger.now, 10):
         entered = await ledger.claim(seq)
         assert entered is not None
         await ledger.finish(entered.transfer)
@@ -82,7 +81,7 @@ async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> Non
     assert await ledger.do(retention.forget_transfers, START + 5) == 1
     found = await ledger.database.read(reports.sync_counts, "sync-1")
     assert found is not None
-    assert found["total"] == 1
+    assert (found["total"], found["succeeded"], found["remaining"]) == (2, 1, 0)
     assert await ledger.do(retention.forget_transfers, START + 15) == 1
     assert await ledger.database.read(reports.sync_counts, "sync-1") is None
 

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("sent_changed_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("connection", "customer_id"),
     )
+    op.create_index("ix_links_external", "links", ["connection", "external_id"], unique=False)
     op.create_table(
         "rejections",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -66,10 +67,21 @@ def upgrade() -> None:
     op.create_table(
         "syncs",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("connection", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("todo", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("cancelled_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "ix_syncs_todo",
+        "syncs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("todo IS NOT NULL"),
+        postgresql_where=sa.text("todo IS NOT NULL"),
     )
     op.create_table(
         "transfers",

@@ -1,0 +1,57 @@
+"""Enters the items of bulk syncs, a few per transaction, so that webhooks get their turn in between."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.ledger import bulk
+from app.ledger.database import DatabaseGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.clock import Clock
+    from app.ledger.database import Database
+
+log = structlog.stdlib.get_logger("entry")
+
+_LOOK_SECONDS = 5.0  # how often a replica looks for what another one left
+
+
+class Entry:
+    """`fetch`: records come from iPaaS.com. `on_entered` learns that there is something to run."""
+
+    def __init__(self, database: Database, clock: Clock, on_entered: Callable[[], None], *, fetch: bool) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_entered = on_entered
+        self._fetch = fetch
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is a new sync."""
+        self._wake.set()
+
+    async def live(self) -> None:
+        """Until cancelled; what was not entered is entered after the next start."""
+        while True:
+            self._wake.clear()
+            if await self._enter_some():
+                self._on_entered()
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+
+    async def _enter_some(self) -> bool:
+        now = self._clock.now().timestamp()
+        try:
+            return await self._database.run(bulk.enter_some, now, fetch=self._fetch)
+        except DatabaseGone:
+            return False
+        except Exception:
+            log.exception("entering a sync broke")
+            return False
