@@ -282,7 +282,7 @@ async def _set_subscription(email: str, customer_id: str, connection: Connection
 
 
 async def _state(customer_id: str, connection: Connection) -> bool | None:
-    """Asked once; an unknown state is not False, and setting it again is harmless. Raises CallError if throttled."""
+    """Asked once; an unknown state is not False, and setting it again is harmless. Raises CallError: throttled."""
     try:
         found = await connection.stamped.get(customer_id)
     except CallError as error:

@@ -125,6 +125,23 @@ async def test_two_changes_of_one_customer_do_not_share_a_stand_in(shared: Share
     assert found[1]["tracking_guid"] != OTHER
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["named first", "unnamed first"])
+async def test_a_stand_in_does_not_swallow_a_change_beside_the_one_it_names(
+    shared: Shared, *, turned: bool
+) -> None:
+    """iPaaS.com sends the first tracking GUID as `X-Correlation-Id`."""
+    guid = str(uuid4())
+    pair = [notification(tracking_guid=guid), notification(tracking_guid=None)]
+    found = await results(shared, envelope(*(reversed(pair) if turned else pair)), X_Correlation_Id=guid)
+    assert found[0]["transfer_id"] != found[1]["transfer_id"]
+    assert [each["tracking_guid"] == guid for each in found] == ([False, True] if turned else [True, False])
+
+
+async def test_a_tracking_guid_that_is_none_still_names_its_change(shared: Shared) -> None:
+    once, again = [await results(shared, envelope(notification(tracking_guid="change 7"))) for _ in range(2)]
+    assert once == again
+
+
 @pytest.mark.parametrize(
     ("sources", "winner"),
     [
