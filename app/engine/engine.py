@@ -265,7 +265,8 @@ class Engine:
                 continue
             self._background_slots.release()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):  # wait_for of Python 3.11 may lose a cancellation
+                    await self._wake.wait()
 
     async def _next_due(self) -> int | None:
         if not self._due:

@@ -44,7 +44,8 @@ class Entry:
                 self._on_entered()
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._wake.wait()
 
     async def _enter_some(self) -> bool:
         now = self._clock.now().timestamp()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
 T = TypeVar("T")
+_CANCEL_AGAIN_SECONDS = 1.0
 
 
 class Tasks:
@@ -32,10 +33,10 @@ class Tasks:
 
     async def cancel(self) -> None:
         """End all of them."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.wait(list(self._tasks), timeout=_CANCEL_AGAIN_SECONDS)
 
 
 class Watchers:
