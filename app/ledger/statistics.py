@@ -147,15 +147,8 @@ def failed_groups(connection: Connection, since: float, limit: int) -> list[RowM
 
 
 def recent_syncs(connection: Connection, limit: int) -> list[RowMapping]:
-    """Newest first (their ids are sorted by time), with how many transfers they have."""
-    total = (
-        select(func.count())
-        .select_from(sync_items)
-        .where(sync_items.c.sync_id == syncs.c.id)
-        .scalar_subquery()
-        .label("total")
-    )
-    return list(connection.execute(select(syncs, total).order_by(syncs.c.id.desc()).limit(limit)).mappings())
+    """Newest first; their ids are sorted by time."""
+    return list(connection.execute(select(syncs).order_by(syncs.c.id.desc()).limit(limit)).mappings())
 
 
 def sync_transfers(
