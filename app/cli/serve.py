@@ -12,9 +12,10 @@ Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=655
 
 _SANDBOX_BANNER = """\
 *** SANDBOX: no Stamped.io keys are set, so nothing reaches a real store. ***
-    Pages     {url}/            (unless set: OPERATOR_API_KEY=sandbox-operator-key)
-    Webhook   {url}/webhooks/customers  (unless set: IPAAS_WEBHOOK_API_KEY=sandbox-webhook-key)
+    Pages     {url}/
+    Webhook   {url}/webhooks/customers
     Stamped.io stand-in  {sandbox}/
+    Keys that are not set are those of README.md.
 """
 
 
