@@ -74,7 +74,7 @@ def _checked_database_url(value: str) -> str:
 
 
 def _not_yet(_value: str) -> str:
-    raise PydanticCustomError("not_yet", "several connections are not supported by this version")
+    raise PydanticCustomError("not_yet", "several stores are not supported by this version")
 
 
 def _upper(value: Any) -> Any:
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
 
     subscription_field: str | None = Field(None, description="the name of the custom field that holds consent")
     connections_file: Annotated[str, AfterValidator(_not_yet)] | None = Field(
-        None, description="nothing, and one store, for now"
+        None, description="the STAMPED_API_… settings of one store instead"
     )
     mapping_file: Path | None = Field(None, description="the path of a mapping file (TOML)")
 
