@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -103,15 +104,12 @@ def moment(seconds: float | None) -> str | None:
 
 def _attempt(row: RowMapping) -> dict[str, Any]:
     failure = load_failure(row["failure"])
-    stamped = failure.stamped if failure else None
     return {
         "started_at": moment(row["started_at"]),
         "finished_at": moment(row["finished_at"]),
         "outcome": row["outcome"],
         "error": failure.slug.value if failure else None,
         "detail": failure.detail if failure else None,
-        "stamped": {"operation": stamped.operation, "status": stamped.status, "message": stamped.message}
-        if stamped
-        else None,
+        "stamped": asdict(failure.stamped) if failure else None,
         "steps": json.loads(row["steps"]),
     }

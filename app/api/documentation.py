@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from app.api import examples, shapes
 from app.api.openapi import OPERATOR_SECURITY, answer, body_of, header, problem, query, restore_nulls, told
+from app.api.problems import problem_body
 from app.api.shapes import Problem, Results
 from app.catalog import Slug
 from app.ledger.stored import Status
@@ -75,23 +76,23 @@ _REPLAYED = told("Idempotent-Replayed", "`true`: the recorded answer of a repeat
 _RETRY_AFTER = told("Retry-After", "Seconds until it makes sense to try again", "integer")
 _AUTHENTICATE = told("WWW-Authenticate", "`Bearer`")
 _ALLOW = told("Allow", "With 405: the methods of this address")
-_BUSY = examples.problem(Slug.SERVICE_UNAVAILABLE, 503)
+_BUSY = problem_body(Slug.SERVICE_UNAVAILABLE, 503)
 ANY_PROBLEM: Responses = {
     "default": problem(
         "Whatever else goes wrong is a problem, too",
         _ALLOW,
-        internal_error=examples.problem(Slug.INTERNAL_ERROR, 500),
-        other_method=examples.problem(Slug.METHOD_NOT_ALLOWED, 405),
+        internal_error=problem_body(Slug.INTERNAL_ERROR, 500),
+        other_method=problem_body(Slug.METHOD_NOT_ALLOWED, 405),
     )
 }
 _KEYS: Responses = {
-    401: problem("No key, or a wrong one", _AUTHENTICATE, no_key=examples.problem(Slug.UNAUTHORIZED, 401)),
-    403: problem("A key for something else", other_key=examples.problem(Slug.FORBIDDEN, 403)),
+    401: problem("No key, or a wrong one", _AUTHENTICATE, no_key=problem_body(Slug.UNAUTHORIZED, 401)),
+    403: problem("A key for something else", other_key=problem_body(Slug.FORBIDDEN, 403)),
 }
 _BODY_FAULTS: Responses = {
-    400: problem("Not JSON", not_json=examples.problem(Slug.INVALID_REQUEST, 400, "The body is not JSON.")),
-    413: problem("Over 1 MiB", too_large=examples.problem(Slug.PAYLOAD_TOO_LARGE, 413)),
-    415: problem("Not plain JSON", other_media_type=examples.problem(Slug.UNSUPPORTED_MEDIA_TYPE, 415)),
+    400: problem("Not JSON", not_json=problem_body(Slug.INVALID_REQUEST, 400, "The body is not JSON.")),
+    413: problem("Over 1 MiB", too_large=problem_body(Slug.PAYLOAD_TOO_LARGE, 413)),
+    415: problem("Not plain JSON", other_media_type=problem_body(Slug.UNSUPPORTED_MEDIA_TYPE, 415)),
 }
 _TRANSFERRED: Responses = {
     200: answer(
@@ -142,7 +143,7 @@ SYNC_ONE_RESPONSES: Responses = WEBHOOK_RESPONSES | {
     404: problem(
         "There is no record to send, or this is no customer id",
         no_record=examples.NO_RECORD,
-        no_id=examples.problem(Slug.NOT_FOUND, 404, "This is no customer id."),
+        no_id=problem_body(Slug.NOT_FOUND, 404, "This is no customer id."),
     )
 }
 _STARTED = answer("It runs in the background", shapes.SyncStarted, _LOCATION, started=examples.SYNC_STARTED)
@@ -155,7 +156,7 @@ RETRY_ALL_RESPONSES: Responses = _BODY_FAULTS | {
     202: _STARTED,
     422: problem("A wrong shape", wrong_shape=examples.WRONG_STATUS),
 }
-_NO_SYNC = problem("No sync has this id", unknown=examples.problem(Slug.NOT_FOUND, 404, "No sync has this id."))
+_NO_SYNC = problem("No sync has this id", unknown=problem_body(Slug.NOT_FOUND, 404, "No sync has this id."))
 SYNC_COUNTS_RESPONSES: Responses = {
     200: answer("How far it is", shapes.SyncCounts, under_way=examples.SYNC_COUNTS),
     404: _NO_SYNC,
@@ -165,9 +166,7 @@ SYNC_CANCEL_RESPONSES: Responses = {
     404: _NO_SYNC,
 }
 _NO_TRANSFER: Responses = {
-    404: problem(
-        "No transfer has this id", unknown=examples.problem(Slug.NOT_FOUND, 404, "No transfer has this id.")
-    )
+    404: problem("No transfer has this id", unknown=problem_body(Slug.NOT_FOUND, 404, "No transfer has this id."))
 }
 LIST_RESPONSES: Responses = {
     200: answer("A page of them", shapes.TransferPage, page=examples.TRANSFER_PAGE),
@@ -183,7 +182,7 @@ RETRY_RESPONSES: Responses = (
     | {
         409: problem(
             "It runs, or it has succeeded or was skipped",
-            running=examples.problem(
+            running=problem_body(
                 Slug.CONFLICT, 409, f"{_RUNNING} Only a failed, cancelled or waiting one runs again."
             ),
         )
@@ -193,9 +192,7 @@ CANCEL_RESPONSES: Responses = _NO_TRANSFER | {
     200: answer("It is cancelled", shapes.Transfer, cancelled=examples.TRANSFER_CANCELLED),
     409: problem(
         "It has begun, or has ended",
-        running=examples.problem(
-            Slug.CONFLICT, 409, f"{_RUNNING} Only an accepted or waiting one can be cancelled."
-        ),
+        running=problem_body(Slug.CONFLICT, 409, f"{_RUNNING} Only an accepted or waiting one can be cancelled."),
     ),
 }
 REJECTION_RESPONSES: Responses = {
@@ -223,5 +220,5 @@ def _page_or(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
 CATALOG_RESPONSES: Responses = ANY_PROBLEM | {200: _page_or(shapes.Catalog, examples.CATALOG_SHOWN)}
 ERROR_RESPONSES: Responses = ANY_PROBLEM | {
     200: _page_or(shapes.CatalogEntry, examples.ENTRY_SHOWN),
-    404: problem("No documented error has this slug", unknown=examples.problem(Slug.NOT_FOUND, 404)),
+    404: problem("No documented error has this slug", unknown=problem_body(Slug.NOT_FOUND, 404)),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.catalog import CATALOG, Entry, Slug
+from app.api.problems import problem_body
+from app.catalog import CATALOG, Slug
 
 GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 _TRANSFER = "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10"
@@ -48,20 +49,6 @@ RESULTS: dict[str, Any] = {"results": [_RESULT]}
 RESULTS_ACCEPTED: dict[str, Any] = {"results": [_RESULT | _ACCEPTED]}
 
 
-def problem(slug: Slug, status: int, more: str = "", **members: Any) -> dict[str, Any]:
-    """A problem that is not about one transfer."""
-    entry: Entry = CATALOG[slug]
-    return {
-        "type": slug.type,
-        "title": entry.title,
-        "status": status,
-        "detail": f"{entry.sentence} {more}".rstrip(),
-        "description": entry.description,
-        "resolution": entry.resolution,
-        **members,
-    }
-
-
 def _failed(  # noqa: PLR0913 - what a failure is made of
     slug: Slug,
     status: int,
@@ -71,7 +58,7 @@ def _failed(  # noqa: PLR0913 - what a failure is made of
     retryable: bool,
     external_id: str | None = None,
 ) -> dict[str, Any]:
-    return problem(
+    return problem_body(
         slug,
         status,
         more,
@@ -84,25 +71,25 @@ def _failed(  # noqa: PLR0913 - what a failure is made of
     )
 
 
-WRONG_SHAPE = problem(
+WRONG_SHAPE = problem_body(
     Slug.INVALID_REQUEST,
     422,
     "See `errors`.",
     errors=[{"pointer": "/notifications/0/scope", "detail": "Field required."}],
 )
-WRONG_IDS = problem(
+WRONG_IDS = problem_body(
     Slug.INVALID_REQUEST,
     422,
     "See `errors`.",
     errors=[{"pointer": "/customer_ids", "detail": "List should have at least 1 item after validation, not 0."}],
 )
-WRONG_STATUS = problem(
+WRONG_STATUS = problem_body(
     Slug.INVALID_REQUEST,
     422,
     "See `errors`.",
     errors=[{"pointer": "/status", "detail": "Input should be 'failed' or 'cancelled'."}],
 )
-WRONG_FILTER = problem(
+WRONG_FILTER = problem_body(
     Slug.INVALID_REQUEST,
     422,
     "See `errors`.",
@@ -144,7 +131,7 @@ TIMED_OUT = _failed(
     ("create", None, "timed out after 15 s"),
     retryable=True,
 )
-NO_RECORD = problem(
+NO_RECORD = problem_body(
     Slug.NOT_FOUND,
     404,
     "No record of this customer was received, and IPAAS_API_URL is not set, so none can be fetched. "

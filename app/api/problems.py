@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +86,7 @@ def transfer_problem(transfer: Stored) -> dict[str, Any]:
         "tracking_guid": transfer.tracking_guid,
         "customer_id": transfer.customer_id,
         "external_id": transfer.external_id,
-        "stamped": {
-            "operation": failure.stamped.operation,
-            "status": failure.stamped.status,
-            "message": failure.stamped.message,
-        },
+        "stamped": asdict(failure.stamped),
     }
 
 

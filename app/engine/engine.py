@@ -12,7 +12,7 @@ import structlog
 
 from app.engine.entry import Entry
 from app.engine.runner import Runner
-from app.engine.tasks import Tasks, Watchers
+from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
 from app.ledger import moves, replicas, reports
 from app.ledger.database import DatabaseGone
@@ -75,7 +75,6 @@ class Engine:
         self._last_beat = clock.monotonic()
         self.taking = False
         self.started = False
-        self.database_answers = False
 
     @property
     def running(self) -> int:
@@ -157,7 +156,9 @@ class Engine:
             self._runner.execute(entered, deadline)
         elif entered.transfer.status == "skipped" and not entered.replayed:
             self._runner.report(entered.transfer)
-        self.look(*entered.ended)
+        self._watchers.tell(*entered.ended)
+        if entered.transfer.status == "accepted":
+            self._wake.set()
 
     async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
         if entered.replayed:
@@ -180,8 +181,7 @@ class Engine:
                     break
                 task = self._runner.running.get(transfer.seq)
                 if task is None:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), min(left, _ELSEWHERE_SECONDS))
+                    await wait_at_most(changed, min(left, _ELSEWHERE_SECONDS))
                     changed.clear()
                 else:
                     await asyncio.wait({task}, timeout=left)
@@ -191,10 +191,14 @@ class Engine:
         return transfer
 
     def _ended(self, finished: Finished) -> None:
+        self._watchers.tell(finished.transfer.seq, *finished.ended)
         following = finished.next_seq
-        if self.taking and following is not None and following in self._watchers:
+        if following is None:
+            return
+        if self.taking and following in self._watchers:
             self._tasks.start(self._claim(following))  # somebody waits for it: not in the background's line
-        self.look(finished.transfer.seq, *finished.ended)
+        else:
+            self._wake.set()
 
     async def _live(self) -> None:
         """From the start of this replica to its end."""
@@ -239,7 +243,6 @@ class Engine:
                         log.warning("taking over a transfer", transfer_id=entered.transfer.id)
                         self.look(seq, *entered.ended)
         except DatabaseGone as gone:
-            self.database_answers = False
             log.warning("the database does not answer", error=str(gone))
             if self._clock.monotonic() - self._last_beat > replicas.FENCE_SECONDS:
                 self._runner.fence()
@@ -247,7 +250,6 @@ class Engine:
         except Exception:  # a replica that stops beating would lose its work to the others
             log.exception("heartbeat broke")
         else:
-            self.database_answers = True
             self._last_beat = self._clock.monotonic()
 
     async def _dispatch(self) -> None:
@@ -264,9 +266,7 @@ class Engine:
                 self._tasks.start(self._run_due(seq))
                 continue
             self._background_slots.release()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):  # wait_for of Python 3.11 may lose a cancellation
-                    await self._wake.wait()
+            await wait_at_most(self._wake, _LOOK_SECONDS)
 
     async def _next_due(self) -> int | None:
         if not self._due:

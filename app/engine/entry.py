@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
+from app.engine.tasks import wait_at_most
 from app.ledger import bulk
 from app.ledger.database import DatabaseGone
 
@@ -43,9 +43,7 @@ class Entry:
             if await self._enter_some():
                 self._on_entered()
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._wake.wait()
+            await wait_at_most(self._wake, _LOOK_SECONDS)
 
     async def _enter_some(self) -> bool:
         now = self._clock.now().timestamp()

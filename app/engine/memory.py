@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.ipaas.models import read_record
@@ -19,26 +20,27 @@ if TYPE_CHECKING:
     from app.ipaas.models import CustomerRecord
     from app.ledger.database import Database
     from app.ledger.stored import Stored
-    from app.stamped.models import StampedCustomer
     from app.tries import Tries
 
 
 class Memory:
-    """The link of one transfer's customer, as the claim found it."""
+    """The link of one transfer's customer, as the claim found it. `record`: what the attempt is about to send."""
 
-    def __init__(
-        self, connection: Connection, database: Database, transfer: Stored, link: RowMapping | None
+    def __init__(  # noqa: PLR0913 - what an attempt knows
+        self,
+        connection: Connection,
+        database: Database,
+        transfer: Stored,
+        link: RowMapping | None,
+        record: CustomerRecord,
+        tries: Tries,
     ) -> None:
         self._connection = connection
         self._database = database
         self._transfer = transfer
         self._link = link
-        self._record: CustomerRecord | None = None
-        self._tries: Tries | None = None
-
-    def sending(self, record: CustomerRecord, tries: Tries) -> None:
-        """What this attempt is about to send, and how often it may call."""
-        self._record, self._tries = record, tries
+        self._record = record
+        self._tries = tries
 
     async def known(self) -> Link | None:
         """The link of an earlier transfer, or of an attempt that could not say any more what it did.
@@ -61,14 +63,15 @@ class Memory:
         records = await self._database.read(links.unseen_records, self._transfer)
         if self._transfer.attempts > 1 and self._transfer.record is not None:
             records.append(self._transfer.record)  # the record of the last attempt, where this one fetched it anew
+        stamped = self._connection.stamped
         for email in self._other_emails(records):
-            found = await self._find(email)
+            found = await self._tries(partial(stamped.find, email))
             if found is not None and not await self._database.read(links.is_taken, self._transfer, found.id):
                 return Link(found.id, written_back=False)
         return None
 
     def _other_emails(self, records: Iterable[str]) -> list[str]:
-        current = self._email(self._record) if self._record is not None else None
+        current = self._email(self._record)
         emails = dict.fromkeys(self._email(read_record(json.loads(record))) for record in records)
         return [email for email in emails if email is not None and email != current]
 
@@ -77,9 +80,3 @@ class Memory:
             return self._connection.mapping.fields(record).email.casefold()
         except ValueFault:
             return None
-
-    async def _find(self, email: str) -> StampedCustomer | None:
-        stamped = self._connection.stamped
-        if self._tries is None:
-            return await stamped.find(email)
-        return await self._tries(lambda: stamped.find(email))

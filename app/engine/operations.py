@@ -68,7 +68,7 @@ class Operations:
 
     async def count(self, wanted: Filter) -> int:
         """How many transfers `retry_all` would run again."""
-        return len(await self._read(reports.seqs, wanted))
+        return await self._read(reports.count, wanted)
 
     async def retry_all(self, wanted: Filter) -> str:
         """Run all of these again in the background; the id of the sync to follow."""

@@ -19,6 +19,8 @@ from app.tries import Tries
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sqlalchemy import RowMapping
+
     from app.clock import Clock
     from app.connection import Connection
     from app.ledger.database import Database
@@ -56,8 +58,7 @@ class Runner:
     def execute(self, entered: Entered, deadline: float) -> asyncio.Task[Stored]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
         claimed = entered.transfer
-        memory = Memory(self._connection, self._database, claimed, entered.link)
-        task = asyncio.create_task(self._attempt(claimed, memory, deadline))
+        task = asyncio.create_task(self._attempt(claimed, entered.link, deadline))
         self.running[claimed.seq] = task
         task.add_done_callback(lambda ended: self._forget(claimed.seq, ended))
         return task
@@ -118,17 +119,17 @@ class Runner:
             steps=steps or {},
         )
 
-    async def _attempt(self, claimed: Stored, memory: Memory, deadline: float) -> Stored:
+    async def _attempt(self, claimed: Stored, link: RowMapping | None, deadline: float) -> Stored:
         with structlog.contextvars.bound_contextvars(
             tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
         ):
-            began, started_at = self._clock.monotonic(), self._clock.now().timestamp()
+            began = self._clock.monotonic()
             progress = Progress()
             if claimed.debug:
                 log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
-            failure, newer = await self._flow(claimed, memory, deadline, progress)
+            failure, newer = await self._flow(claimed, link, deadline, progress)
             finished_at = self._clock.now().timestamp()
-            result = moves.AttemptResult(progress, started_at, finished_at, failure, newer)
+            result = moves.AttemptResult(progress, finished_at, failure, newer)
             finished = await self._record(claimed, result)
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
@@ -138,7 +139,7 @@ class Runner:
             return finished.transfer
 
     async def _flow(
-        self, claimed: Stored, memory: Memory, deadline: float, progress: Progress
+        self, claimed: Stored, link: RowMapping | None, deadline: float, progress: Progress
     ) -> tuple[Failure | None, str | None]:
         """One attempt: its failure, or the id of the newer change that makes it needless."""
         stored = claimed.customer_record()
@@ -153,7 +154,7 @@ class Runner:
                 newer = await self._database.run(moves.keep_loaded, claimed, record)
                 if newer is not None:
                     return None, newer
-            memory.sending(record, tries)
+            memory = Memory(self._connection, self._database, claimed, link, record, tries)
             await run_transfer(change, record, self._connection, memory, tries, self._clock, progress)
         except TransferFailed as failed:
             return failed.failure, None

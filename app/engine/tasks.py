@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ class Tasks:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.wait(list(self._tasks), timeout=_CANCEL_AGAIN_SECONDS)
+
+
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, or the time is over. Not by `wait_for`: Python 3.11's may lose a cancellation."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class Watchers:

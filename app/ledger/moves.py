@@ -76,7 +76,6 @@ class AttemptResult:
     """How one attempt ended: `failure` None and no `superseded_by` = it succeeded."""
 
     progress: Progress
-    started_at: float
     finished_at: float
     failure: Failure | None = None
     superseded_by: str | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, func, literal_column, select
 
+from app.ledger import scene
 from app.ledger.stored import Stored
 from app.ledger.tables import (
     FINAL,
@@ -67,7 +68,10 @@ class Filter:
 
 def by_seq(connection: Connection, seq: int) -> Stored:
     """One transfer that exists."""
-    return Stored.of(connection.execute(select(transfers).where(transfers.c.seq == seq)).mappings().one())
+    row = scene.by_seq(connection, seq)
+    if row is None:
+        raise LookupError(seq)
+    return Stored.of(row)
 
 
 def by_id(connection: Connection, transfer_id: str) -> Stored | None:
@@ -86,6 +90,11 @@ def seqs(connection: Connection, wanted: Filter) -> list[int]:
     """All of them, oldest first, so that the newest of a customer is entered last and supersedes the others."""
     statement = select(transfers.c.seq).where(*wanted.clauses()).order_by(transfers.c.seq)
     return list(connection.execute(statement).scalars())
+
+
+def count(connection: Connection, wanted: Filter) -> int:
+    """How many there are."""
+    return connection.execute(select(func.count()).select_from(transfers).where(*wanted.clauses())).scalar_one()
 
 
 def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:

@@ -71,11 +71,6 @@ class Stored:
         """Whether nothing happens to it any more by itself."""
         return self.status in FINAL
 
-    @property
-    def always_sends(self) -> bool:
-        """A run by hand is never too old."""
-        return self.trigger != "webhook"
-
     def customer_record(self) -> CustomerRecord | None:
         """The record that came along; None = fetch it."""
         return read_record(json.loads(self.record)) if self.record else None

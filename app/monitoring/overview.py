@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.api.health import OLD_SECONDS
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import HOUR
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _HOURS = 24
 _KEPT_SECONDS = 4.0  # a page that reloads itself must not count anew for each of its readers
-_OLD_SECONDS = 1800
 _FAILURES_SHOWN = 5
 
 State = Literal["ok", "warn", "fail"]
@@ -121,7 +121,7 @@ def _stamped(site: Site) -> Check:
 
 def _waiting(site: Site, numbers: Numbers) -> Check:
     oldest = numbers.open
-    if oldest is not None and site.now() - oldest.created_at > _OLD_SECONDS:
+    if oldest is not None and site.now() - oldest.created_at > OLD_SECONDS:
         text = "A transfer has waited for over 30 minutes."
         return Check("Waiting transfers", "warn", text, f"/monitoring/transfers/{oldest.id}")
     return Check("Waiting transfers", "ok", "None has waited for over 30 minutes.")

@@ -241,7 +241,7 @@ async def test_a_service_that_has_not_started_says_when_to_come_back(bridge: Bri
 
 
 async def test_a_fault_of_its_own_is_a_500_without_a_trace(bridge: BridgeFactory) -> None:
-    async with bridge(Wire(add=raising(RuntimeError("Vq7 /work/app secret")))) as client:
+    async with bridge(Wire(add=raising(RuntimeError("Vq7 /srv/app secret")))) as client:
         answer = await client.post(WEBHOOK, json=RECORD)
     assert answer.status_code == 500
     assert answer.json()["type"] == Slug.INTERNAL_ERROR.type

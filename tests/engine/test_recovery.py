@@ -105,7 +105,7 @@ async def test_a_caller_follows_what_another_replica_runs(here: Room) -> None:
     caller = here.send(new)
     await here.still()
     assert not caller.done()
-    result = moves.AttemptResult(Progress("created", "143491"), now, now)
+    result = moves.AttemptResult(Progress("created", "143491"), now)
     await here.database.run(moves.finish, entered.transfer, result, 0.0)
     async with asyncio.timeout(5):
         (outcome,) = await caller

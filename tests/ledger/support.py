@@ -104,7 +104,7 @@ class Ledger:
         upserted = failure is None or failure.slug is not Slug.CUSTOMER
         progress = Progress(action="created" if upserted else None, external_id="143491")
         values = {"progress": progress, "superseded_by": None} | more
-        result = AttemptResult(started_at=self.now, finished_at=self.now, failure=failure, **values)
+        result = AttemptResult(finished_at=self.now, failure=failure, **values)
         return await self.do(moves.finish, claimed, result, 0.0)
 
     async def finish(self, claimed: Stored, failure: Failure | None = None, **more: Any) -> Finished:
