@@ -196,7 +196,7 @@ class Engine:
         if following is None:
             return
         if self.taking and following in self._watchers:
-            self._tasks.start(self._claim(following))  # somebody waits for it: not in the background's line
+            self._entering.start(self._claim(following))  # somebody waits for it: not in the background's line
         else:
             self._wake.set()
 
@@ -263,7 +263,7 @@ class Engine:
                 log.exception("dispatcher broke")
                 seq = None
             if seq is not None:
-                self._tasks.start(self._run_due(seq))
+                self._entering.start(self._run_due(seq))
                 continue
             self._background_slots.release()
             await wait_at_most(self._wake, _LOOK_SECONDS)
@@ -283,6 +283,8 @@ class Engine:
 
     async def _claim(self, seq: int) -> None:
         """Run a pending transfer, if it still is one and its customer has none running."""
+        if not self.taking:
+            return  # a drain has begun; the next start or another replica runs it
         with suppress(DatabaseGone):
             now = self._clock.now().timestamp()
             entered = await self._database.run(moves.claim, seq, self._runner.replica, now)

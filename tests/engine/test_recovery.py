@@ -251,6 +251,30 @@ async def test_what_begins_as_the_drain_begins_may_end_too(here: Room) -> None:
     assert [outcome.transfer.status for outcome in await caller] == ["succeeded"]
 
 
+async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not claimed for nobody, to be taken over as if it had been broken off."""
+    claim, begun, go_on = moves.claim, threading.Event(), threading.Event()
+
+    def slow_claim(connection: Connection, seq: int, owner: str, now: float) -> moves.Entered | None:
+        begun.set()
+        go_on.wait(10)
+        return claim(connection, seq, owner, now)
+
+    monkeypatch.setattr(moves, "claim", slow_claim)
+    await here.promise(change(1), change(2, customer=2))
+    await asyncio.to_thread(begun.wait, 10)
+    draining = asyncio.create_task(here.engine.drain(20))
+    for _ in range(25):  # as far as it gets
+        await asyncio.sleep(0)
+    go_on.set()
+    await _release_all(here)
+    await draining
+    assert {(row.status, row.attempts) for row in await here.rows()} <= {("succeeded", 1), ("accepted", 0)}
+    assert here.stamped.held
+
+
 async def test_rejections_are_written_before_the_end(here: Room) -> None:
     here.engine.upkeep.reject(422, "invalid-request", "Wrong.", None)
     await here.engine.drain(0)
