@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from app.attempt import Change, Failure, Link, Progress, TransferFailed
 from app.clock import Clock
 from app.connection import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
@@ -24,7 +25,7 @@ from app.mapping import BUILT_IN, load_mapping
 from app.redaction import Redactor
 from app.settings import Settings
 from app.stamped.client import StampedAccount, StampedClient
-from app.transfer import Change, Failure, Link, Progress, TransferFailed, load_record, run_transfer
+from app.transfer import Transfer, load_record
 from app.tries import Tries
 
 PUBLIC_KEY = "pubkey-Zq4vT1"
@@ -310,7 +311,7 @@ async def transfer(
     tries = Tries(clock.monotonic() + 25, clock)
     try:
         loaded = await load_record(change, connection, tries)
-        await run_transfer(change, loaded, connection, links, tries, clock, progress)
+        await Transfer(change, loaded, connection, links, tries, clock, progress).run()
     except TransferFailed as failed:
         return Ran(progress, failed.failure, links)
     finally:

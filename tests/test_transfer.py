@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.attempt import Link
 from app.catalog import CATALOG, Slug
-from app.transfer import Link
 from tests.support import (
     EMAIL,
     GUID,

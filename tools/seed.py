@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
+from app.attempt import Failure, StampedAnswer
 from app.catalog import CATALOG, Slug
 from app.ledger.database import Database, read_url
 from app.ledger.stored import dump_failure, hash_email, hashed, new_id
 from app.ledger.tables import attempts, links, rejections, transfers
-from app.transfer import Failure, StampedAnswer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

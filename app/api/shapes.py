@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.attempt import Action, Subscription
 from app.catalog import Slug
 from app.ledger.stored import Status, Trigger
-from app.transfer import Action, Subscription
 
 CheckStatus = Literal["ok", "warn", "fail"]
 

@@ -14,7 +14,7 @@ from app.engine.entry import Entry
 from app.engine.runner import Runner
 from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
-from app.ledger import moves, replicas, reports
+from app.ledger import endings, moves, replicas, reports
 from app.ledger.database import DatabaseGone
 from app.metrics import Metrics
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.connection import Connection
     from app.ledger.database import Database
-    from app.ledger.moves import Entered, Finished, NewTransfer
+    from app.ledger.endings import Finished
+    from app.ledger.moves import Entered, NewTransfer
     from app.ledger.stored import Stored
 
 log = structlog.stdlib.get_logger("engine")
@@ -234,11 +235,12 @@ class Engine:
         if self._is_cut_off():
             self._runner.fence()
         now, own = self._clock.now().timestamp(), self._runner.replica
+        seen_at = now if self._database.is_sqlite else None
         try:
-            for seq, owner, started_at in await self._database.run(replicas.beat, own, now):
+            for seq, owner, started_at in await self._database.run(replicas.beat, own, seen_at):
                 leaked = seq not in self._runner.running and started_at < now - _LEAK_SECONDS
                 if owner != own or leaked:
-                    entered = await self._database.run(moves.give_up, seq, owner, now)
+                    entered = await self._database.run(endings.give_up, seq, owner, now)
                     if entered is not None:
                         log.warning("taking over a transfer", transfer_id=entered.transfer.id)
                         self.look(seq, *entered.ended)

@@ -6,10 +6,10 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.attempt import Link
 from app.ipaas.models import read_record
 from app.ledger import links
 from app.mapping import ValueFault
-from app.transfer import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

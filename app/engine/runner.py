@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import structlog
 
+from app.attempt import Change, Failure, Progress, TransferFailed
 from app.catalog import CATALOG, Slug
 from app.engine.memory import Memory
-from app.ledger import moves, reports
+from app.ledger import endings, moves, reports
 from app.ledger.database import DatabaseGone
-from app.transfer import Change, Failure, Progress, TransferFailed, load_record, run_transfer
+from app.transfer import Transfer, load_record
 from app.tries import Tries
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.connection import Connection
     from app.ledger.database import Database
-    from app.ledger.moves import AttemptResult, Entered, Finished
+    from app.ledger.endings import AttemptResult, Finished
+    from app.ledger.moves import Entered
     from app.ledger.stored import Stored
     from app.metrics import Metrics
 
@@ -77,7 +79,7 @@ class Runner:
         now = self._clock.now().timestamp()
         for seq in running:
             with suppress(DatabaseGone):
-                await self._database.run(moves.give_up, seq, self.replica, now)
+                await self._database.run(endings.give_up, seq, self.replica, now)
 
     def fence(self) -> None:
         """Others may already have taken over what runs here: end it, and go on under a new name."""
@@ -129,7 +131,7 @@ class Runner:
                 log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
             failure, newer = await self._flow(claimed, link, deadline, progress)
             finished_at = self._clock.now().timestamp()
-            result = moves.AttemptResult(progress, finished_at, failure, newer)
+            result = endings.AttemptResult(progress, finished_at, failure, newer)
             finished = await self._record(claimed, result)
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
@@ -155,7 +157,7 @@ class Runner:
                 if newer is not None:
                     return None, newer
             memory = Memory(self._connection, self._database, claimed, link, record, tries)
-            await run_transfer(change, record, self._connection, memory, tries, self._clock, progress)
+            await Transfer(change, record, self._connection, memory, tries, self._clock, progress).run()
         except TransferFailed as failed:
             return failed.failure, None
         except DatabaseGone:
@@ -169,7 +171,7 @@ class Runner:
         """Written at last even if the database is away for a while; `fence` ends the waiting."""
         while True:
             try:
-                return await self._database.run(moves.finish, claimed, result, self._clock.random())
+                return await self._database.run(endings.finish, claimed, result, self._clock.random())
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
 

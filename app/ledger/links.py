@@ -13,8 +13,8 @@ from app.ledger.tables import links, transfers
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
+    from app.attempt import Progress
     from app.ledger.stored import Stored
-    from app.transfer import Progress
 
 _MOST_UNSEEN = 50
 _KEY = ("connection", "customer_id")

@@ -1,42 +1,33 @@
-"""Every change of a transfer's state, each one function that runs in one transaction.
+"""A transfer's way into a run, or past it: each move is one function that runs in one transaction.
 
 accepted → running → succeeded, skipped, failed, or waiting → running …; accepted and waiting → skipped, cancelled.
 The tables' unique indexes hold what these functions intend: one running and one pending transfer a customer.
+How a run ends is in `endings`.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
-
-from app.catalog import Slug
-from app.ledger.links import remember_result
 from app.ledger.scene import (
     Scene,
     add,
     change,
     enter,
     enter_by_seq,
-    is_older,
     supersede_pending,
     superseded,
 )
-from app.ledger.stored import Stored, dump_failure, dump_record, hash_email, hashed, new_id, retry_at
-from app.ledger.tables import PENDING, RUNNING, attempts
-from app.transfer import Failure
+from app.ledger.stored import Stored, dump_record, hash_email, hashed, new_id
+from app.ledger.tables import PENDING, RUNNING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
     from app.ipaas.models import CustomerRecord
     from app.ledger.stored import Trigger
-    from app.transfer import Progress
 
-_MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
-_ATTEMPT = insert(attempts)
 NOT_YET = 2**62  # the place in the order of receipt of what is being received
 
 
@@ -68,25 +59,6 @@ class Entered:
     claimed: bool = False
     link: RowMapping | None = None
     replayed: bool = False
-    ended: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
-    """How one attempt ended: `failure` None and no `superseded_by` = it succeeded."""
-
-    progress: Progress
-    finished_at: float
-    failure: Failure | None = None
-    superseded_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A transfer after an attempt, and the customer's next one that is due now."""
-
-    transfer: Stored
-    next_seq: int | None = None
     ended: tuple[int, ...] = ()
 
 
@@ -153,32 +125,6 @@ def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered |
     return Entered(change(connection, row, _claim(scene, row, owner, now)), claimed=True, link=scene.link)
 
 
-def finish(connection: Connection, claimed: Stored, result: AttemptResult, chance: float) -> Finished | None:
-    """Record an attempt and what follows from it. None = the transfer was taken over meanwhile."""
-    scene = enter(connection, claimed.connection, claimed.customer_id)
-    row = scene.row(claimed.seq)
-    mine = (RUNNING, claimed.owner, claimed.attempts)
-    if row is None or (row["status"], row["owner"], row["attempts"]) != mine:
-        return None
-    now = result.finished_at
-    values = _outcome(row, result, chance)
-    following = scene.pending()
-    ended: tuple[int, ...] = ()
-    if values["status"] == "waiting" and following is not None:
-        if is_older(row, following):
-            values |= superseded(following["id"], now)
-        else:
-            ended = supersede_pending(connection, scene, row["id"], now)
-            following = None
-    transfer = change(connection, row, values)
-    outcome = "skipped" if result.superseded_by else "failed" if result.failure else "succeeded"
-    steps = json.dumps(result.progress.seconds)
-    _record_attempt(connection, row, now, outcome, failure=values["failure"], steps=steps)
-    remember_result(connection, transfer, result.progress)
-    due = following is not None and (following["next_attempt_at"] or 0) <= now
-    return Finished(transfer, following["seq"] if following is not None and due else None, ended)
-
-
 def keep_loaded(connection: Connection, claimed: Stored, record: CustomerRecord) -> str | None:
     """Keep a record that was fetched. The id of the newer change that was sent already, if there is one."""
     scene = enter(connection, claimed.connection, claimed.customer_id)
@@ -188,28 +134,6 @@ def keep_loaded(connection: Connection, claimed: Stored, record: CustomerRecord)
     values = _kept(record) | {"fetched": True}
     change(connection, row, values)
     return scene.sent_newer({**row, **values})
-
-
-def give_up(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
-    """End the attempt of a replica that is gone; the transfer runs again. None = it ended meanwhile."""
-    found = enter_by_seq(connection, seq)
-    if found is None or (found[0]["status"], found[0]["owner"]) != (RUNNING, owner):
-        return None
-    row, scene = found
-    ended: tuple[int, ...] = ()
-    values: dict[str, Any] = {"status": "accepted", "owner": None, "promised": True, "next_attempt_at": now}
-    pending = scene.pending()
-    if row["attempts"] >= _MOST_ATTEMPTS:
-        sentence = f"The attempt was interrupted {row['attempts']} times."
-        failure = dump_failure(Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True))
-        values |= {"status": "failed", "error": Slug.INTERNAL_ERROR.value, "reason": sentence}
-        values |= {"failure": failure, "finished_at": now, "next_attempt_at": None}
-    elif pending is not None and is_older(row, pending):
-        values |= superseded(pending["id"], now)
-    else:
-        ended = supersede_pending(connection, scene, row["id"], now)
-    _record_attempt(connection, row, now, "interrupted", failure=None, steps="{}")
-    return Entered(change(connection, row, values), ended=ended)
 
 
 def promise(connection: Connection, seq: int) -> Stored:
@@ -242,46 +166,6 @@ def _kept(record: CustomerRecord | None) -> dict[str, Any]:
         "email_hash": hash_email(record.email_address) if record.email_address else None,
         "changed_at": changed_at.timestamp() if changed_at else None,
     }
-
-
-def _outcome(row: RowMapping, result: AttemptResult, chance: float) -> dict[str, Any]:
-    progress, failure, now = result.progress, result.failure, result.finished_at
-    values: dict[str, Any] = {
-        "owner": None,
-        "next_attempt_at": None,
-        "finished_at": now,
-        "action": progress.action,
-        "external_id": progress.external_id,
-        "subscription": progress.subscription,
-        "reason": " ".join(progress.notes) or None,
-        "error": None,
-        "failure": None,
-    }
-    if result.superseded_by is not None:
-        return values | superseded(result.superseded_by, now)
-    if failure is None:
-        return values | {"status": "succeeded"}
-    values |= {"error": failure.slug.value, "failure": dump_failure(failure), "reason": failure.detail}
-    tries = row["tries"] + 1
-    again = retry_at(tries, failure, now, chance) if row["promised"] else None
-    if again is None:
-        return values | {"status": "failed", "tries": tries}
-    return values | {"status": "waiting", "tries": tries, "next_attempt_at": again, "finished_at": None}
-
-
-def _record_attempt(  # noqa: PLR0913 - the columns
-    connection: Connection, row: RowMapping, now: float, outcome: str, *, failure: str | None, steps: str
-) -> None:
-    values = {
-        "transfer_seq": row["seq"],
-        "number": row["attempts"],
-        "started_at": row["started_at"],
-        "finished_at": now,
-        "outcome": outcome,
-        "failure": failure,
-        "steps": steps,
-    }
-    connection.execute(_ATTEMPT, values)
 
 
 def _repeat(  # noqa: PLR0913 - a repeat is judged by all that is known

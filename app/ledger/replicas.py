@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from app.ledger.tables import is_running, replicas, transfers
 
@@ -17,8 +17,13 @@ DEAD_AFTER_SECONDS = 40.0
 FENCE_SECONDS = 20.0
 
 
-def beat(connection: Connection, replica: str, now: float) -> list[tuple[int, str, float]]:
-    """Say that this replica lives; `(seq, owner, started_at)` of all that runs under a dead one or under it."""
+def beat(connection: Connection, replica: str, now: float | None = None) -> list[tuple[int, str, float]]:
+    """Say that this replica lives; `(seq, owner, started_at)` of all that runs under a dead one or under it.
+
+    Without `now` by PostgreSQL's clock: those of the replicas may differ.
+    """
+    if now is None:
+        now = float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
     renewed = connection.execute(update(replicas).where(replicas.c.id == replica).values(seen_at=now))
     if renewed.rowcount == 0:
         connection.execute(insert(replicas).values(id=replica, seen_at=now))

@@ -13,7 +13,7 @@ from app.ledger.tables import FINAL, OPEN, attempts, is_open, sync_items, syncs,
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping, ScalarSelect
 
-    from app.transfer import Failure
+    from app.attempt import Failure
 
 HOUR: Final = 3600
 FAILURES_GROUPED: Final = 20_000  # the newest; an hour of a broken key must not slow down the page about it

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.attempt import Action, Failure, StampedAnswer, Subscription
 from app.catalog import Slug
 from app.ipaas.models import CustomerRecord, read_record
 from app.ledger.tables import FINAL
-from app.transfer import Action, Failure, StampedAnswer, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

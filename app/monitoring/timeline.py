@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from app.attempt import Failure
     from app.ledger.stored import Stored
-    from app.transfer import Failure
 
 State = Literal["done", "failed", "skipped", "open"]
 

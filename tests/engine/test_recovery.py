@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, update
 
-from app.ledger import moves, replicas, reports
+from app.attempt import Progress
+from app.ledger import endings, moves, replicas, reports
 from app.ledger.stored import Stored
 from app.ledger.tables import transfers
-from app.transfer import Progress
 from tests.engine.support import Room, change, room
 
 GONE = "a-replica-that-is-gone"
@@ -105,8 +105,8 @@ async def test_a_caller_follows_what_another_replica_runs(here: Room) -> None:
     caller = here.send(new)
     await here.still()
     assert not caller.done()
-    result = moves.AttemptResult(Progress("created", "143491"), now)
-    await here.database.run(moves.finish, entered.transfer, result, 0.0)
+    result = endings.AttemptResult(Progress("created", "143491"), now)
+    await here.database.run(endings.finish, entered.transfer, result, 0.0)
     async with asyncio.timeout(5):
         (outcome,) = await caller
     assert outcome.transfer.status == "succeeded"
@@ -154,7 +154,7 @@ async def test_an_attempt_that_begins_as_the_last_one_ends_is_not_forgotten(here
     on_end = runner._on_end
     again: list[Stored] = []
 
-    def at_the_end(finished: moves.Finished) -> None:
+    def at_the_end(finished: endings.Finished) -> None:
         if not again:
             entered = moves.Entered(replace(finished.transfer, owner=runner.replica), claimed=True)
             again.append(entered.transfer)

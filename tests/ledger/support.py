@@ -10,14 +10,15 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, select
 
+from app.attempt import Failure, Progress
 from app.catalog import Slug
 from app.ipaas.models import CustomerRecord
-from app.ledger import moves, reports
+from app.ledger import endings, moves, reports
 from app.ledger.database import Database
-from app.ledger.moves import AttemptResult, Entered, Finished, NewTransfer
+from app.ledger.endings import AttemptResult, Finished
+from app.ledger.moves import Entered, NewTransfer
 from app.ledger.stored import Stored, Trigger
 from app.ledger.tables import transfers
-from app.transfer import Failure, Progress
 from tests.support import record_of
 
 P = ParamSpec("P")
@@ -105,7 +106,7 @@ class Ledger:
         progress = Progress(action="created" if upserted else None, external_id="143491")
         values = {"progress": progress, "superseded_by": None} | more
         result = AttemptResult(finished_at=self.now, failure=failure, **values)
-        return await self.do(moves.finish, claimed, result, 0.0)
+        return await self.do(endings.finish, claimed, result, 0.0)
 
     async def finish(self, claimed: Stored, failure: Failure | None = None, **more: Any) -> Finished:
         finished = await self.may_finish(claimed, failure, **more)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.ledger import bulk, moves, reports
+from app.ledger import bulk, endings, reports
 from app.ledger.reports import Filter
 from app.ledger.stored import hash_email
 from app.ledger.tables import sync_items
@@ -189,6 +189,6 @@ async def test_attempts_in_order(ledger: Ledger) -> None:
     transfer = await ledger.waiting()
     entered = await ledger.rerun(transfer.seq)
     assert entered is not None
-    await ledger.do(moves.give_up, transfer.seq, OWNER, ledger.now)
+    await ledger.do(endings.give_up, transfer.seq, OWNER, ledger.now)
     found = await ledger.database.read(reports.attempts_of, transfer.seq)
     assert [(row["number"], row["outcome"]) for row in found] == [(1, "failed"), (2, "interrupted")]

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import app.ledger
-from app.ledger import moves, reports
+from app.ledger import endings, moves, reports
 from app.ledger.database import Database, DatabaseFault, DatabaseGone, read_url
 from app.ledger.tables import metadata
 from tests.durable.support import ROOT, free_port
@@ -93,7 +93,7 @@ async def test_a_database_with_data_of_the_first_version_starts(database_url: st
     await database.run(first_version)
     await database.migrate()
     assert await database.read(differences) == []
-    first = await database.run(moves.give_up, 1, "gone", START)
+    first = await database.run(endings.give_up, 1, "gone", START)
     assert first is not None
     assert first.transfer.status == "accepted"
     second = await database.run(moves.claim, 2, OWNER, START)

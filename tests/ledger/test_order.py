@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.ledger import moves
+from app.ledger import endings, moves
 from app.ledger.stored import Stored
 from tests.ledger.support import OWNER, REFUSED, RETRYABLE, Ledger, change, changed
 
@@ -94,7 +94,7 @@ async def test_one_that_must_be_retried_while_another_waits(ledger: Ledger, case
 async def test_one_whose_replica_died_while_another_waits(ledger: Ledger, case: Case) -> None:
     running = await ledger.running(change(case.first))
     second = (await ledger.accept(change(case.second))).transfer
-    entered = await ledger.do(moves.give_up, running.seq, OWNER, ledger.now)
+    entered = await ledger.do(endings.give_up, running.seq, OWNER, ledger.now)
     assert entered is not None
     if case.second_is_newer:
         assert_superseded(entered.transfer, second)

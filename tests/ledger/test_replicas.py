@@ -86,3 +86,21 @@ async def test_nobody_waits_for_one_that_is_just_saying_that_it_lives(ledger: Le
     finally:
         go_on.set()
         await slow
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_replicas_are_judged_by_one_clock(ledger: Ledger) -> None:
+    """By the database's, whatever each replica takes for the time."""
+    await ledger.do(replicas.beat, OWNER)
+    left = await ledger.running()
+    ledger.now += DEAD_AFTER_SECONDS * 10
+    assert await ledger.do(replicas.beat, OTHER) == []
+    await ledger.do(_was_seen_earlier, OWNER, DEAD_AFTER_SECONDS + 1)
+    assert [(seq, owner) for seq, owner, _ in await ledger.do(replicas.beat, OTHER)] == [(left.seq, OWNER)]
+
+
+def _was_seen_earlier(connection: Connection, replica: str, seconds: float) -> None:
+    seen = tables.replicas.c.seen_at
+    connection.execute(
+        update(tables.replicas).where(tables.replicas.c.id == replica).values(seen_at=seen - seconds)
+    )

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import moves
+from app.ledger import endings, moves
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import FINAL, OPEN, transfers
 from tests.ledger.support import OWNER, REFUSED, RETRYABLE, START, Ledger, change
@@ -154,7 +154,7 @@ async def by_a_newer_one_sent(ledger: Ledger, transfer: Stored) -> None:
 
 
 async def by_death(ledger: Ledger, transfer: Stored) -> None:
-    await ledger.do(moves.give_up, transfer.seq, OWNER, ledger.now)
+    await ledger.do(endings.give_up, transfer.seq, OWNER, ledger.now)
 
 
 async def by_a_newer_change(ledger: Ledger, transfer: Stored) -> None:

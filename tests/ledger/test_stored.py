@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.attempt import Failure, StampedAnswer
 from app.catalog import Slug
 from app.ledger.stored import (
     MAX_TRIES,
@@ -20,7 +21,6 @@ from app.ledger.stored import (
     older,
     retry_at,
 )
-from app.transfer import Failure, StampedAnswer
 from tests.ledger.support import REFUSED, RETRYABLE, changed
 from tests.support import record_of
 

@@ -1,0 +1,97 @@
+"""What one attempt of a transfer takes and achieves, and how it fails."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.catalog import Slug
+    from app.clock import Clock
+    from app.ipaas.models import CustomerRecord
+
+Action = Literal["created", "updated"]
+Subscription = Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One notification about one customer; `destination` is the iPaaS.com subscription id."""
+
+    customer_id: str
+    tracking_guid: str
+    destination: str | None = None
+    record: CustomerRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A customer's id at Stamped.io; `written_back`: iPaaS.com knows it, too."""
+
+    external_id: str
+    written_back: bool
+
+
+class Links(Protocol):
+    """Remembers the link of the customer that is being transferred."""
+
+    async def known(self) -> Link | None:
+        """The link of an earlier transfer."""
+        ...
+
+    async def remember(self, external_id: str) -> None:
+        """Keep a new link, whatever becomes of the rest of the transfer. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StampedAnswer:
+    """What Stamped.io said to the call that failed; all None when it was not asked."""
+
+    operation: str | None = None
+    status: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A documented error of a transfer; `retry_after` in seconds."""
+
+    slug: Slug
+    status: int
+    detail: str
+    retryable: bool
+    stamped: StampedAnswer = field(default_factory=StampedAnswer)
+    retry_after: float | None = None
+
+
+class TransferFailed(Exception):
+    """The transfer ended in a documented error; what was saved before it stands in `Progress`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.slug)
+        self.failure = failure
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a transfer has achieved so far; it outlives a failure. `seconds` holds the duration of each step."""
+
+    action: Action | None = None
+    external_id: str | None = None
+    subscription: Subscription | None = None
+    written_back: bool = False
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str, clock: Clock) -> Iterator[None]:
+        """Measure a step, also when it fails."""
+        began = clock.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(clock.monotonic() - began, 4)
