@@ -196,7 +196,8 @@ class Bridge:
         for status in OPEN:
             async for _ in self.transfers(status=status, limit=1):
                 return False
-        return True
+        # one that was taken over between these looks has been in none of them; what has ended stays so
+        return {each["status"] async for each in self.transfers()}.isdisjoint(OPEN)
 
 
 def environment_of(database_url: str, stamped_url: str, **more: str) -> dict[str, str]:
