@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from app.api.documentation import SECURITY_SCHEMES, Problem, restore_nulls
+from app import VERSION
+from app.api.documentation import SECURITY_SCHEMES, Problem, complete_answers
 from app.api.errors import error_routes
 from app.api.health import health_routes, metrics_route
 from app.api.problems import install_problem_handlers
@@ -93,7 +95,7 @@ def create_app(
     app = FastAPIOffline(  # /docs without a content delivery network
         title="iPaaS.com to Stamped.io",
         summary="Customer bridge: webhook in, upsert and subscription out, documented errors back.",
-        version="0.1.0",
+        version=VERSION,
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
@@ -110,6 +112,7 @@ def create_app(
     app.include_router(monitoring_routes(settings, engine, operations, connection, database, clock, keyring))
     if settings.sandbox_url:
         app.mount(SANDBOX_PATH, create_sandbox())
+        app.add_route(SANDBOX_PATH, lambda _request: RedirectResponse(f"{SANDBOX_PATH}/"))
     _complete_openapi(app)
     return app
 
@@ -200,7 +203,7 @@ def _complete_openapi(app: FastAPI) -> None:
         schemas |= problem.pop("$defs", {})
         schemas["Problem"] = problem
         components["securitySchemes"] = SECURITY_SCHEMES
-        restore_nulls(schema["paths"])
+        complete_answers(schema["paths"])
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

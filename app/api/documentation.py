@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from app.api import examples, shapes
-from app.api.openapi import OPERATOR_SECURITY, answer, body_of, header, problem, query, restore_nulls, told
+from app.api.openapi import OPERATOR_SECURITY, answer, body_of, complete_answers, header, problem, query, told
 from app.api.problems import problem_body
 from app.api.shapes import Problem, Results
 from app.catalog import Slug
@@ -19,7 +19,7 @@ __all__ = [
     "Problem",
     "Results",
     "body_of",
-    "restore_nulls",
+    "complete_answers",
 ]  # also where `main` and the routes look for them
 
 Responses = dict[int | str, dict[str, Any]]
@@ -64,6 +64,7 @@ LIST_PARAMETERS: dict[str, Any] = {
         ),
         query("since", "Received at this time or later", {"type": "string", "format": "date-time"}),
         query("tracking_guid", "The notification's tracking GUID", {"type": "string"}),
+        query("sync_id", "Those of one sync", {"type": "string"}),
         query("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
         query("cursor", "`next` of the page before", {"type": "string"}),
     ]

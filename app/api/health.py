@@ -45,15 +45,18 @@ def health_routes(engine: Engine, connection: Connection, database: Database, cl
     """Open to all; they show no key, no address and no customer."""
     router = APIRouter(tags=["health"])
 
+    @router.head("/livez", include_in_schema=False)
     @router.get("/livez", summary="The process answers", responses=docs.LIVEZ_RESPONSES)
     async def livez() -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
+    @router.head("/startupz", include_in_schema=False)
     @router.get("/startupz", summary="The start is over", responses=docs.STARTUPZ_RESPONSES)
     async def startupz() -> Response:
         status = "ok" if engine.started else "starting"
         return JSONResponse({"status": status}, 200 if engine.started else 503, NO_STORE)
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", summary="New transfers are taken", responses=docs.READYZ_RESPONSES)
     async def readyz() -> Response:
         """A warning is no reason to restart: it says what a person should look at."""

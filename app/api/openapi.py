@@ -66,7 +66,7 @@ def answer(
     return shown | ({"headers": headers} if headers else {})
 
 
-def restore_nulls(paths: dict[str, Any]) -> None:
+def complete_answers(paths: dict[str, Any]) -> None:
     """Put members that are null back into the examples, where FastAPI drops them; and the answers in order."""
     whole = {_fingerprint(example): example for example in _shown_examples}
     for operation in (operation for methods in paths.values() for operation in methods.values()):

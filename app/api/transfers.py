@@ -41,6 +41,7 @@ class _Query(BaseModel):
     error: Slug | None = None
     since: datetime | None = None
     tracking_guid: OptionalId = None
+    sync_id: OptionalId = None
     limit: int = Field(_DEFAULT_LIMIT, ge=1, le=LIST_LIMIT)
     cursor: int | None = Field(None, ge=0, le=2**62)
 
@@ -76,6 +77,7 @@ def transfer_routes(operations: Operations, database: Database, keyring: Keyring
             error=query.error,
             since=seconds_of(query.since),
             tracking_guid=query.tracking_guid,
+            sync_id=query.sync_id,
             cursor=query.cursor,
         )
         found = await database.read(reports.listed, wanted, query.limit + 1)

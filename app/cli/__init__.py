@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
+from app import VERSION
 from app.cli import check, errors, send, serve, sync, transfers
 
 _EPILOG = (
@@ -20,6 +22,24 @@ cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer's way
+    if asked:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Show the version, and end.")
+    ] = False,
+) -> None:
+    del version
+
+
 _SERVING, _SENDING, _WATCHING = "Serve", "Send", "Watch and mend"
 for _command, _panel in (
     (serve.serve, _SERVING),

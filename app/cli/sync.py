@@ -83,7 +83,8 @@ def follow(service: Service, out: Output, sync_id: str) -> int:
         return _interrupted(service, out, sync_id)
     _show(out, counts)
     if counts["failed"] and not out.json:
-        out.line("What failed, and what to do about it: ipaas-stamped errors")
+        out.line(f"Which ones: ipaas-stamped transfers --sync {clean(sync_id)} --status failed", style="dim")
+        out.line("What to do about it: ipaas-stamped errors", style="dim")
     return 1 if counts["failed"] or counts["cancelled"] else 0
 
 

@@ -33,12 +33,20 @@ def transfers(  # noqa: PLR0913 - the filters
     error: Error = None,
     since: Since = None,
     tracking_guid: Annotated[str | None, typer.Option(metavar="GUID", help="Only this tracking GUID.")] = None,
+    sync_id: Annotated[str | None, typer.Option("--sync", metavar="SYNC", help="Only those of this sync.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
     as_json: Json = False,
 ) -> None:
     """List transfers, newest first."""
-    params = given(status=status, customer_id=customer, error=error, since=since, tracking_guid=tracking_guid)
+    params = given(
+        status=status,
+        customer_id=customer,
+        error=error,
+        since=since,
+        tracking_guid=tracking_guid,
+        sync_id=sync_id,
+    )
     with talking(json=as_json) as (service, out):
         items: list[dict[str, Any]] = []
         following, shown = None, 0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
 MAX_NOTIFICATIONS = 100
 ID_LIMIT = 100
@@ -36,7 +36,7 @@ def _to_optional_id(value: Any) -> Any:
     return None if value is None or value == "" else _to_id(value)
 
 
-Id = Annotated[str, BeforeValidator(_to_id)]
+Id = Annotated[str, BeforeValidator(_to_id), WithJsonSchema({"type": ["string", "integer"]})]
 OptionalId = Annotated[str | None, BeforeValidator(_to_optional_id)]
 
 

@@ -43,6 +43,7 @@ class Filter:
     until: float | None = None
     tracking_guid: str | None = None
     email_hash: str | None = None
+    sync_id: str | None = None
     cursor: int | None = None
 
     def clauses(self) -> list[ColumnElement[bool]]:
@@ -61,6 +62,9 @@ class Filter:
             clauses.append(columns.created_at >= self.since)
         if self.until is not None:
             clauses.append(columns.created_at < self.until)
+        if self.sync_id is not None:
+            items = select(sync_items.c.transfer_seq).where(sync_items.c.sync_id == self.sync_id)
+            clauses.append(columns.seq.in_(items))
         if self.cursor is not None:
             clauses.append(columns.seq < self.cursor)
         return clauses

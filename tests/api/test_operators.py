@@ -115,6 +115,9 @@ async def test_a_sync_of_many_counts(bridge: BridgeFactory) -> None:
         assert (counts["total"], counts["succeeded"], counts["failed"], counts["skipped"]) == (2, 1, 1, 0)
         items = (await operator.get("/transfers"))["items"]
         assert {item["trigger"] for item in items} == {"sync"}
+        failed = await operator.get("/transfers", sync_id=answer.json()["sync_id"], status="failed")
+        assert [item["error"] for item in failed["items"]] == ["customer-not-loaded"]
+        assert (await operator.get("/transfers", sync_id="nobody"))["items"] == []
         assert (await operator.call("GET", "/syncs/nobody")).status_code == 404
 
 

@@ -72,3 +72,10 @@ async def test_each_key_of_a_rotation_opens(bridge: BridgeFactory) -> None:
 async def test_what_is_open_to_all(shared: Shared, path: str) -> None:
     answer = await shared.client.get(path, headers={"Authorization": "Bearer wrong-key"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz"])
+async def test_health_may_be_asked_without_the_answers_body(shared: Shared, path: str) -> None:
+    """As some load balancers and watchers do."""
+    answer = await shared.client.head(path)
+    assert answer.status_code == 200

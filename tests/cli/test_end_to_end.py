@@ -156,6 +156,14 @@ def test_sync_exits_with_1_when_any_failed(run: Run, service: Running, customer:
     ran = run("sync", "--file", "-", typed=f"{customer}\nnever-received-{customer}\n")
     assert ran.code == 1
     assert ran.out.startswith("2 transfers: 1 succeeded, 1 failed.\n")
+    which = ran.out.split("ipaas-stamped ")[1].splitlines()[0]
+    assert f"never-received-{customer}" in run(*which.split()).out
+    sync_id = which.split("--sync ")[1].split()[0]
+    items = json.loads(run("transfers", "--sync", sync_id, "--json").out)["items"]
+    assert {each["customer_id"]: each["status"] for each in items} == {
+        customer: "succeeded",
+        f"never-received-{customer}": "failed",
+    }
     assert service.url
 
 

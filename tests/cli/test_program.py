@@ -7,11 +7,13 @@ import os
 import pty
 import signal
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import PROGRAM, Run, Running, free_port
+from tests.durable.support import ROOT
 from tests.support import OPERATOR_KEY
 
 
@@ -60,6 +62,11 @@ def test_a_sync_shows_its_progress_on_a_terminal(service: Running, run: Run) -> 
     seen = on_a_terminal(environment(service), "sync", "810003")
     assert "1/1" in seen
     assert "1 transfer: 1 succeeded." in seen
+
+
+def test_it_tells_its_version(run: Run) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert run("--version") == (0, f"{project['version']}\n", "")
 
 
 def test_help_names_every_command(run: Run) -> None:
