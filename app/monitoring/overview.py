@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter, Request
@@ -55,6 +56,14 @@ class Numbers:
     def total(self, *statuses: str) -> int:
         """In the last day, of these statuses; of all without any."""
         return sum(total for (_, status), total in self.per_hour.items() if not statuses or status in statuses)
+
+    @property
+    def throttled_until(self) -> float:
+        """When the wait ends that Stamped.io asked for with its last answer; 0 = it asked for none."""
+        last = self.last_answer
+        if last is None or last.failure is None or last.failure.stamped.status != HTTPStatus.TOO_MANY_REQUESTS:
+            return 0
+        return last.at + (last.failure.retry_after or 0)
 
     @property
     def success_rate(self) -> float | None:

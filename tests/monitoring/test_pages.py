@@ -68,6 +68,18 @@ async def test_monitoring_counts_the_last_day(bridge: BridgeFactory) -> None:
     assert "HTTP status 401 : The API key you supplied is not valid." in found
 
 
+async def test_monitoring_shows_the_wait_that_stamped_asked_for(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    wire = Wire(add=reply(429, {"message": "Too many requests"}, headers={"Retry-After": "120"}))
+    async with signed_in(bridge, wire, clock=clock) as pages:
+        assert "Throttle Stamped.io does not ask to wait" in await text(pages, "/monitoring")
+        await pages.webhook()
+        clock.advance(100)
+        assert "Throttle Stamped.io asks to wait until" in await text(pages, "/monitoring")
+        clock.advance(21)
+        assert "Throttle Stamped.io does not ask to wait" in await text(pages, "/monitoring")
+
+
 async def test_one_transfer_tells_its_story(bridge: BridgeFactory) -> None:
     wire = Wire(lookup=reply(404, {}))
     async with signed_in(bridge, wire, subscription_field="Consent", **IPAAS) as pages:
