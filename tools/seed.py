@@ -133,6 +133,7 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
     status = chance.choices(("succeeded", "skipped", "failed", "cancelled"), shares)[0]
     failure = failure_of(chance) if status == "failed" else None
     tried = status in {"succeeded", "failed"}
+    saved = status == "succeeded" or (failure is not None and failure.slug is Slug.SUBSCRIPTION)
     seconds = chance.uniform(0.15, 0.9)
     guid = str(uuid.UUID(int=chance.getrandbits(128), version=4))
     reasons = {"skipped": "superseded by the newer change of transfer …", "cancelled": "Cancelled by hand."}
@@ -157,7 +158,7 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "attempts": int(tried),
         "next_attempt_at": None,
         "owner": None,
-        "action": ("created" if number == customer else "updated") if status == "succeeded" else None,
+        "action": ("created" if number == customer else "updated") if saved else None,
         "external_id": str(143_000 + customer) if tried else None,
         "subscription": chance.choice(("subscribed", "unchanged")) if status == "succeeded" else None,
         "reason": failure.detail if failure else reasons.get(status),
