@@ -35,7 +35,7 @@ check: $(STAMP) ## Format, lint, types, arrows between rooms
 test: check ## Every check of the project, tests included
 	$(BIN)/pytest
 
-bench: $(STAMP) ## The product's speed beside a stateless control (about 2 minutes; needs a quiet machine)
+bench: $(STAMP) ## The product's speed beside a stateless control (about 3 minutes; needs a quiet machine)
 	@$(BIN)/python -m bench
 
 screenshots: $(STAMP) ## The README's pictures, from seeded sandbox data
