@@ -136,7 +136,7 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
     saved = status == "succeeded" or (failure is not None and failure.slug is Slug.SUBSCRIPTION)
     seconds = chance.uniform(0.15, 0.9)
     guid = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-    reasons = {"skipped": "superseded by the newer change of transfer …", "cancelled": "Cancelled by hand."}
+    reasons = {"skipped": "superseded by transfer …", "cancelled": "Cancelled by hand."}
     return {
         "id": new_id(created_at),
         "connection": plan.connection,

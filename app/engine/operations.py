@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from app.engine.engine import Engine, NotTaking, Outcome
-from app.ipaas.models import read_record
 from app.ledger import bulk, moves, reports
 from app.ledger.database import DatabaseGone
 from app.ledger.stored import Stored, new_id
@@ -44,20 +42,17 @@ class Operations:
         self, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
     ) -> Outcome:
         """Send one customer: the given record, else iPaaS.com's, else the last received. Raises NoRecord."""
-        last, destination = await self._read(reports.last_of_customer, self._connection, customer_id)
         if record is None and not self._fetch:
+            last, _ = await self._read(reports.last_of_customer, self._connection, customer_id)
             if last is None:
                 raise NoRecord
-            record = read_record(json.loads(last))
         new = moves.NewTransfer(
-            connection=self._connection,
-            customer_id=customer_id,
-            tracking_guid=str(uuid4()),
-            repeat_key=None,
-            scope="customer/updated",
+            self._connection,
+            customer_id,
+            str(uuid4()),
             trigger="manual",
-            destination=destination,
             record=record,
+            send_last=not self._fetch,
         )
         outcomes = await self._engine.run([new], wait_seconds)
         return outcomes[0]

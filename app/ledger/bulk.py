@@ -9,8 +9,7 @@ from uuid import uuid4
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.ipaas.models import read_record
-from app.ledger import moves, reports
+from app.ledger import moves
 from app.ledger.tables import is_pending, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
@@ -55,18 +54,7 @@ def add_customers(  # noqa: PLR0913 - what a manual transfer is made of
     """One transfer for each customer id of `guids`; their seqs. `fetch` False: the last record is sent again."""
     items = []
     for customer_id, guid in sorted(guids.items()):  # always the same order, so that replicas don't deadlock
-        record, destination = reports.last_of_customer(connection, name, customer_id)
-        new = moves.NewTransfer(
-            connection=name,
-            customer_id=customer_id,
-            tracking_guid=guid,
-            repeat_key=None,
-            scope="customer/updated",
-            trigger="sync",
-            destination=destination,
-            record=read_record(json.loads(record)) if record and not fetch else None,
-            promised=True,
-        )
+        new = moves.NewTransfer(name, customer_id, guid, trigger="sync", send_last=not fetch, promised=True)
         items.append(moves.accept(connection, new, None, now).transfer.seq)
     _add_items(connection, sync_id, items)
     return items

@@ -47,9 +47,8 @@ class Finished:
 def finish(connection: Connection, claimed: Stored, result: AttemptResult, chance: float) -> Finished | None:
     """Record an attempt and what follows from it. None = the transfer was taken over meanwhile."""
     scene = enter(connection, claimed.connection, claimed.customer_id)
-    row = scene.row(claimed.seq)
-    mine = (RUNNING, claimed.owner, claimed.attempts)
-    if row is None or (row["status"], row["owner"], row["attempts"]) != mine:
+    row = scene.running(claimed)
+    if row is None:
         return None
     now = result.finished_at
     values = _outcome(row, result, chance)

@@ -7,9 +7,12 @@ How a run ends is in `endings`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from app.ipaas.models import read_record
+from app.ledger.reports import last_of_customer
 from app.ledger.scene import (
     Scene,
     add,
@@ -33,17 +36,21 @@ NOT_YET = 2**62  # the place in the order of receipt of what is being received
 
 @dataclass(frozen=True, slots=True)
 class NewTransfer:
-    """What is stored of a notification before anything is done about it."""
+    """What is stored of a notification, or of a run by hand, before anything is done about it.
+
+    `send_last`: without a record of its own, the last one that was received.
+    """
 
     connection: str
     customer_id: str | None
     tracking_guid: str
-    repeat_key: str | None
-    scope: str
+    repeat_key: str | None = None
+    scope: str = "customer/updated"
     trigger: Trigger = "webhook"
     destination: str | None = None
     debug: bool = False
     record: CustomerRecord | None = None
+    send_last: bool = False
     skip_reason: str | None = None
     promised: bool = False
 
@@ -68,6 +75,7 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
     same = scene.same(new.repeat_key)
     if same is not None:
         return _repeat(connection, scene, same, new, owner, now)
+    new = _by_hand(connection, scene, new) if new.trigger != "webhook" else new
     row: dict[str, Any] = {
         "seq": NOT_YET,
         "id": new_id(now),
@@ -108,7 +116,7 @@ def rerun(
     if found is None or found[0]["status"] not in {"failed", "cancelled", "waiting"}:
         return None
     row, scene = found
-    return _enter_again(connection, scene, row, owner, now, {"promised": promised})
+    return _enter_again(connection, scene, row, owner, now, {"promised": promised or _replaces_promise(scene)})
 
 
 def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
@@ -128,7 +136,7 @@ def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered |
 def keep_loaded(connection: Connection, claimed: Stored, record: CustomerRecord) -> str | None:
     """Keep a record that was fetched. The id of the newer change that was sent already, if there is one."""
     scene = enter(connection, claimed.connection, claimed.customer_id)
-    row = scene.row(claimed.seq)
+    row = scene.running(claimed)
     if row is None:
         return None
     values = _kept(record) | {"fetched": True}
@@ -153,6 +161,22 @@ def cancel(connection: Connection, seq: int, now: float) -> Stored | None:
         return None
     values = {"status": "cancelled", "reason": "Cancelled by hand.", "finished_at": now, "next_attempt_at": None}
     return change(connection, found[0], values)
+
+
+def _by_hand(connection: Connection, scene: Scene, new: NewTransfer) -> NewTransfer:
+    """It goes where the customer's last one went, and keeps the promise of what it supersedes."""
+    record, destination = last_of_customer(connection, new.connection, new.customer_id)
+    return replace(
+        new,
+        record=read_record(json.loads(record)) if new.send_last and new.record is None and record else new.record,
+        destination=new.destination or destination,
+        promised=new.promised or _replaces_promise(scene),
+    )
+
+
+def _replaces_promise(scene: Scene) -> bool:
+    pending = scene.pending()
+    return pending is not None and bool(pending["promised"])
 
 
 def _kept(record: CustomerRecord | None) -> dict[str, Any]:
@@ -185,6 +209,7 @@ def _repeat(  # noqa: PLR0913 - a repeat is judged by all that is known
 def _enter_again(  # noqa: PLR0913 - as above
     connection: Connection, scene: Scene, old: RowMapping, owner: str | None, now: float, fresh: dict[str, Any]
 ) -> Entered:
+    fresh |= {"promised": fresh["promised"] or old["status"] == "waiting"}  # a promise is never taken back
     row = {**old, **fresh}
     newer = scene.newer(row)
     if newer is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, exists, func, literal_column, select
 
 from app.ledger import scene
-from app.ledger.stored import Stored
+from app.ledger.stored import Stored, older
 from app.ledger.tables import (
     FINAL,
     RUNNING,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
 LIST_LIMIT = 200
+_MOST_RECORDS = 100  # of one customer, to find the newest of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +108,30 @@ def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
-def last_of_customer(connection: Connection, name: str, customer_id: str) -> tuple[str | None, str | None]:
-    """The last record that was received of a customer (JSON), unless a newer change had come before it.
+def last_of_customer(connection: Connection, name: str, customer_id: str | None) -> tuple[str | None, str | None]:
+    """The newest record that was received of a customer (JSON), by its own date, else by the order of receipt.
 
     And its last known destination, else that of the connection.
     """
-    columns, other = transfers.c, transfers.alias()
-    earlier = other.c.seq < columns.seq
-    everybody = columns.connection == name
+    everybody = transfers.c.connection == name
     mine = and_(everybody, transfers.c.customer_id == customer_id)
+    received = (
+        select(transfers.c.seq, transfers.c.changed_at)
+        .where(mine, transfers.c.record.is_not(None))
+        .order_by(transfers.c.seq.desc())
+        .limit(_MOST_RECORDS)
+    )
+    newest: Any = None
+    for row in reversed(connection.execute(received).all()):
+        if newest is None or not older(row.changed_at, row.seq, newest.changed_at, newest.seq):
+            newest = row
+    record = scene.by_seq(connection, newest.seq) if newest is not None else None
 
-    def newest(column: Any, *clauses: ColumnElement[bool]) -> Any:
-        statement = select(column).where(*clauses, column.is_not(None)).order_by(transfers.c.seq.desc()).limit(1)
-        return connection.execute(statement).scalar()
+    def last_destination(*clauses: ColumnElement[bool]) -> Any:
+        known = select(transfers.c.destination).where(*clauses, transfers.c.destination.is_not(None))
+        return connection.execute(known.order_by(transfers.c.seq.desc()).limit(1)).scalar()
 
-    record = newest(transfers.c.record, mine, ~exists().where(other.c.id == columns.superseded_by, earlier))
-    destination = newest(transfers.c.destination, mine) or newest(transfers.c.destination, everybody)
-    return record, destination
+    return record["record"] if record else None, last_destination(mine) or last_destination(everybody)
 
 
 def due(connection: Connection, now: float, limit: int) -> list[int]:

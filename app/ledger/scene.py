@@ -45,6 +45,12 @@ class Scene:
         """An open transfer."""
         return next((row for row in self.rows if row["seq"] == seq), None)
 
+    def running(self, claimed: Stored) -> RowMapping | None:
+        """The transfer as it was claimed; None = it was taken over, or has ended."""
+        row = self.row(claimed.seq)
+        mine = (RUNNING, claimed.owner, claimed.attempts)
+        return row if row is not None and (row["status"], row["owner"], row["attempts"]) == mine else None
+
     def pending(self, but: str | None = None) -> RowMapping | None:
         """The customer's pending transfer, unless it is the one with this id."""
         return next((row for row in self.rows if row["status"] in PENDING and row["id"] != but), None)
@@ -56,10 +62,10 @@ class Scene:
 
     def sent_newer(self, row: Any) -> str | None:
         """The id of the change that was sent already and is newer than this one."""
-        if row["trigger"] != "webhook":  # a run by hand is never too old
-            return None
         sent = self.link
         if sent is None or sent["sent_seq"] is None or sent["sent_transfer_id"] == row["id"]:
+            return None
+        if _insists(row, sent["sent_seq"]):
             return None
         if older(row["changed_at"], row["seq"], sent["sent_changed_at"], sent["sent_seq"]):
             return str(sent["sent_transfer_id"])
@@ -68,7 +74,7 @@ class Scene:
     def newer(self, row: Any) -> str | None:
         """The id of a change that waits, or was sent already, and is newer than this one."""
         pending = self.pending(but=row["id"])
-        if row["trigger"] == "webhook" and pending is not None and is_older(row, pending):
+        if pending is not None and not _insists(row, pending["seq"]) and is_older(row, pending):
             return str(pending["id"])
         return self.sent_newer(row)
 
@@ -117,11 +123,16 @@ def is_older(row: Any, than: RowMapping) -> bool:
     return older(*first, *second) or (not older(*second, *first) and row["seq"] < than["seq"])
 
 
+def _insists(row: Any, than_seq: int) -> bool:
+    """A run by hand always sends, whatever the dates say; only what was received after it can be newer."""
+    return bool(row["trigger"] != "webhook" and than_seq < row["seq"])
+
+
 def superseded(by: str, now: float) -> dict[str, Any]:
     """What becomes of a change when a newer one makes it needless."""
     return {
         "status": "skipped",
-        "reason": f"superseded by the newer change of transfer {by}",
+        "reason": f"superseded by transfer {by}",
         "superseded_by": by,
         "error": None,
         "failure": None,

@@ -43,6 +43,14 @@ class On:
 
 
 @dataclass(frozen=True)
+class Sync:
+    """An operator's Manual Sync, which sends the newest record again; or the re-run of an earlier one."""
+
+    patient: bool
+    retry: bool
+
+
+@dataclass(frozen=True)
 class Answer:
     """Stamped.io answers the call that is open."""
 
@@ -56,7 +64,7 @@ class Pass:
     minutes: int
 
 
-Step = Send | On | Answer | Pass
+Step = Send | On | Sync | Answer | Pass
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         st.builds(Send, st.integers(0, 5), st.booleans(), st.booleans(), st.integers(0, 2)),
@@ -66,6 +74,7 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
             st.sampled_from(("repeat", "repeat_promised", "retry", "cancel", "promise")),
             st.integers(0, 20),
         ),
+        st.builds(Sync, st.booleans(), st.booleans()),
         st.builds(Pass, st.sampled_from((1, 23, 70, 400))),
     ),
     min_size=3,
@@ -95,6 +104,9 @@ class World:
             case On(what, which) if self._news:
                 self._by_hand = True
                 await self._do(what, which % len(self._news))
+            case Sync(patient, retry) if self._news:
+                self._by_hand = True
+                await self._sync(patient=patient, retry=retry)
             case Answer(outcome) if self._room.stamped.open:
                 call = self._room.stamped.open[0]
                 if (call.customer, call.version) in self._room.stamped.sent and outcome == "refused":
@@ -118,6 +130,16 @@ class World:
                 await self._operations.cancel(transfer)
             case "promise":  # what happens when a caller's patience ends
                 await self._room.database.run(moves.promise, transfer.seq)
+
+    async def _sync(self, *, patient: bool, retry: bool) -> None:
+        if not retry:
+            sync = self._operations.sync_customer("1", None, None if patient else 0)
+            self._room.callers.append(asyncio.create_task(sync))
+            return
+        for row in await self._room.rows():
+            if row.trigger == "manual" and row.status in {"failed", "cancelled"}:
+                self._room.callers.append(asyncio.create_task(self._room.engine.rerun(row.seq)))
+                return
 
     async def check(self) -> None:
         """Holds at any moment."""
@@ -169,24 +191,30 @@ class World:
 
     def _check_superseded(self, rows: list[Stored]) -> None:
         """Who follows `superseded_by` comes to a change that had its turn."""
-        by_id = {row.id: (version, row) for version, row in enumerate(rows)}
-        for version, row in enumerate(rows):
-            last_version, last = version, row
+        by_id = {row.id: row for row in rows}
+        for row in rows:
+            last = row
             for _ in rows:
                 if last.status == "skipped":
-                    last_version, last = by_id[last.superseded_by or ""]
+                    last = by_id[last.superseded_by or ""]
             assert last.status in {"succeeded", "failed", "cancelled"}, "superseded by nothing"
             if self._dates != "some":
-                assert self._age(last_version) >= self._age(version), "superseded by an older one"
+                assert self._age(_version(last)) >= self._age(_version(row)), "superseded by an older one"
 
     def _check_newest(self, rows: list[Stored]) -> None:
-        ages = [self._age(version) for version in range(len(rows))]
+        ages = [self._age(_version(row)) for row in rows]
         newest = [row for row, age in zip(rows, ages, strict=True) if age == max(ages)]
         assert any(row.status != "skipped" for row in newest), "the newest change was superseded"
         succeeded = [age for row, age in zip(rows, ages, strict=True) if row.status == "succeeded"]
         if succeeded:
             held = self._room.stamped.held["C-1"]
             assert self._age(held) >= max(succeeded), "Stamped.io holds an older change"
+
+
+def _version(row: Stored) -> int:
+    record = row.customer_record()
+    assert record is not None
+    return int(record.first_name or "")
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +246,14 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         *(Send(0, dated=False, patient=False, mail=1), Answer("lost"), Answer("away"), Answer("away")),
         *(Send(0, dated=False, patient=True, mail=2), Answer("ok")),
+    ],
+)
+@example(  # a re-run of an old Manual Sync must not bring back what has been changed since
+    "all",
+    [
+        *(Send(1, dated=True, patient=True), Answer("ok"), Sync(patient=True, retry=False), Answer("refused")),
+        *(Answer("away"), Answer("away"), Answer("away"), Send(2, dated=True, patient=True), Answer("ok")),
+        *(Sync(patient=True, retry=True), Answer("ok")),
     ],
 )
 @example(  # an older one runs while the newer waits for its next try
