@@ -48,7 +48,9 @@ class Memory:
         Raises CallError.
         """
         if self._link is not None and self._link["external_id"] is not None:
-            return Link(self._link["external_id"], self._link["written_back"])
+            told = self._link["written_back_to"]
+            there = None in {told, self._transfer.destination} or told == self._transfer.destination
+            return Link(self._link["external_id"], self._link["written_back"] and there)
         return await self._unseen()
 
     async def remember(self, external_id: str) -> None:

@@ -6,18 +6,18 @@ import json
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import moves
-from app.ledger.tables import is_pending, sync_items, syncs, transfers
+from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-CHUNK = 50
+BLOCK = 50
 Kind = Literal["customers", "retry"]
 
 
@@ -26,25 +26,37 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
 ) -> None:
     """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens."""
     values = {"id": sync_id, "connection": name, "kind": kind, "total": len(items), "created_at": now}
-    connection.execute(insert(syncs).values(values | {"todo": json.dumps(items) if items else None}))
+    connection.execute(insert(syncs).values(values))
+    blocks = [items[first : first + BLOCK] for first in range(0, len(items), BLOCK)]
+    rows = [
+        {"sync_id": sync_id, "number": number, "size": len(block), "items": json.dumps(block)}
+        for number, block in enumerate(blocks)
+    ]
+    if rows:
+        connection.execute(insert(sync_blocks), rows)
 
 
 def enter_some(connection: Connection, now: float, *, fetch: bool) -> bool:
     """Enter a few items of the oldest sync that has some left. False = none has, or another replica is at it."""
-    statement = select(syncs).where(syncs.c.todo.is_not(None)).order_by(syncs.c.id).limit(1)
-    sync = connection.execute(statement.with_for_update(skip_locked=True)).mappings().one_or_none()
-    if sync is None:
+    oldest = select(func.min(sync_blocks.c.sync_id)).scalar_subquery()
+    wanted = select(syncs).where(syncs.c.id == oldest).with_for_update(skip_locked=True)
+    sync = connection.execute(wanted).mappings().one_or_none()
+    mine = sync_blocks.c.sync_id == (sync["id"] if sync else None)
+    first = select(sync_blocks).where(mine).order_by(sync_blocks.c.number).limit(1)
+    block = connection.execute(first).mappings().one_or_none()
+    if sync is None or block is None:
         return False
-    items = json.loads(sync["todo"])
-    chunk, rest = items[:CHUNK], items[CHUNK:]
+    chunk = json.loads(block["items"])
     if sync["kind"] == "customers":
         guids = {customer_id: str(uuid4()) for customer_id in chunk}
         entered = add_customers(connection, sync["id"], sync["connection"], guids, now, fetch=fetch)
     else:
         entered = rerun_all(connection, sync["id"], chunk, now)
+    connection.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
     left_out = len(chunk) - len(entered)
-    values = {"todo": json.dumps(rest) if rest else None, "total": sync["total"] - left_out}
-    connection.execute(update(syncs).where(syncs.c.id == sync["id"]).values(values))
+    if left_out:
+        fewer = update(syncs).where(syncs.c.id == sync["id"])
+        connection.execute(fewer.values(total=sync["total"] - left_out))
     return True
 
 
@@ -70,7 +82,8 @@ def rerun_all(connection: Connection, sync_id: str, chunk: Sequence[int], now: f
 def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
     """Cancel what has not begun; their seqs. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
-    connection.execute(mark.values(cancelled_at=now, todo=None))
+    connection.execute(mark.values(cancelled_at=now))
+    connection.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
     open_items = (
         select(transfers.c.seq)
         .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)

@@ -31,7 +31,7 @@ def _upsert(*changed: str) -> dict[str, Any]:
     return statements
 
 
-_ID = ("external_id", "written_back")
+_ID = ("external_id", "written_back", "written_back_to")
 _SENT = ("sent_transfer_id", "sent_seq", "sent_changed_at")
 _UPSERT_ID, _UPSERT_BOTH = _upsert(*_ID), _upsert(*_ID, *_SENT)
 
@@ -64,7 +64,7 @@ def is_taken(connection: Connection, transfer: Stored, external_id: str) -> bool
 
 def remember(connection: Connection, transfer: Stored, external_id: str) -> None:
     """Keep a new Stamped.io id, which iPaaS.com does not know yet. Idempotent."""
-    values = _key_of(transfer) | {"external_id": external_id, "written_back": False}
+    values = _key_of(transfer) | dict(zip(_ID, (external_id, False, None), strict=True))
     connection.execute(_UPSERT_ID[connection.dialect.name], values)
 
 
@@ -72,7 +72,8 @@ def remember_result(connection: Connection, transfer: Stored, progress: Progress
     """Keep the id that an attempt ended with; and, when it got past the upsert, that this change was sent last."""
     if progress.external_id is None:
         return
-    values = _key_of(transfer) | {"external_id": progress.external_id, "written_back": progress.written_back}
+    known = (progress.external_id, progress.written_back, transfer.destination)
+    values = _key_of(transfer) | dict(zip(_ID, known, strict=True))
     if progress.action is None:
         connection.execute(_UPSERT_ID[connection.dialect.name], values)
         return

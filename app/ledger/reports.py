@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from app.ledger.tables import (
     is_open,
     is_pending,
     rejections,
+    sync_blocks,
     sync_items,
     syncs,
     transfers,
@@ -170,7 +170,8 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
     )
     by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416
     final = {status: by_status.get(status, 0) for status in FINAL}
-    todo = len(json.loads(sync["todo"])) if sync["todo"] else 0
+    unentered = select(func.coalesce(func.sum(sync_blocks.c.size), 0)).where(sync_blocks.c.sync_id == sync_id)
+    todo = int(connection.execute(unentered).scalar_one())
     entered = sum(by_status.values())
     remaining = entered - sum(final.values()) + todo
     if sync["cancelled_at"] is not None:  # what was never entered counts as cancelled, too

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
-from app.ledger.tables import attempts, rejections, sync_items, syncs, transfers
+from app.ledger.tables import attempts, rejections, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
@@ -24,12 +24,14 @@ def forget_records(connection: Connection, before: float) -> int:
 
 def forget_transfers(connection: Connection, before: float) -> int:
     """Whole transfers, their attempts, and syncs that have none left."""
-    old = list(connection.execute(_some(transfers.c.seq, transfers.c.finished_at < before)).scalars())
+    past = (transfers.c.created_at < before, transfers.c.finished_at < before)  # the former has the index
+    old = list(connection.execute(_some(transfers.c.seq, *past).order_by(transfers.c.created_at)).scalars())
     connection.execute(delete(attempts).where(attempts.c.transfer_seq.in_(old)))
     connection.execute(delete(sync_items).where(sync_items.c.transfer_seq.in_(old)))
     connection.execute(delete(transfers).where(transfers.c.seq.in_(old)))
-    empty = syncs.c.id.not_in(select(sync_items.c.sync_id))
-    connection.execute(delete(syncs).where(syncs.c.created_at < before, empty))
+    entered = exists().where(sync_items.c.sync_id == syncs.c.id)
+    unentered = exists().where(sync_blocks.c.sync_id == syncs.c.id)
+    connection.execute(delete(syncs).where(syncs.c.created_at < before, ~entered, ~unentered))
     return len(old)
 
 

@@ -120,6 +120,7 @@ links = Table(
     Column("customer_id", String, primary_key=True),
     Column("external_id", String),
     Column("written_back", Boolean, nullable=False),
+    Column("written_back_to", String),  # the destination that was told it last; null = whichever
     Column("sent_transfer_id", String),  # the newest change that reached Stamped.io
     Column("sent_seq", BigInteger),
     Column("sent_changed_at", Float),
@@ -134,12 +135,19 @@ syncs = Table(
     Column("connection", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("total", Integer, nullable=False),
-    Column("todo", Text),  # JSON: what is still to be entered; null = nothing
     Column("created_at", Float, nullable=False),
     Column("cancelled_at", Float),
 )
-_unentered = syncs.c.todo.is_not(None)
-Index("ix_syncs_todo", syncs.c.id, sqlite_where=_unentered, postgresql_where=_unentered)
+
+# what is still to be entered
+sync_blocks = Table(
+    "sync_blocks",
+    metadata,
+    Column("sync_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", Integer, nullable=False),
+    Column("items", Text, nullable=False),  # JSON: customer ids, or seqs
+)
 
 sync_items = Table(
     "sync_items",

@@ -89,20 +89,20 @@ async def test_cancelling_ends_what_has_not_begun(ledger: Ledger) -> None:
 
 
 async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledger: Ledger) -> None:
-    customers = [str(number) for number in range(2 * bulk.CHUNK + 1)]
+    customers = [str(number) for number in range(2 * bulk.BLOCK + 1)]
     await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
     entered = []
     while await ledger.do(bulk.enter_some, ledger.now, fetch=True):
         entered.append(len(await ledger.database.read(reports.listed, Filter(), 200)))
         assert await counts(ledger) == {"total": len(customers), "remaining": len(customers)}
-    assert entered == [bulk.CHUNK, 2 * bulk.CHUNK, len(customers)]
+    assert entered == [bulk.BLOCK, 2 * bulk.BLOCK, len(customers)]
 
 
 async def test_cancelling_ends_what_was_not_even_entered(ledger: Ledger) -> None:
-    customers = [str(number) for number in range(bulk.CHUNK + 7)]
+    customers = [str(number) for number in range(bulk.BLOCK + 7)]
     await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
     assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
-    assert len(await ledger.do(bulk.cancel_sync, SYNC, ledger.now)) == bulk.CHUNK
+    assert len(await ledger.do(bulk.cancel_sync, SYNC, ledger.now)) == bulk.BLOCK
     assert await counts(ledger) == {"total": len(customers), "cancelled": len(customers)}
     assert not await ledger.do(bulk.enter_some, ledger.now, fetch=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import app.ledger
-from app.ledger import endings, moves, reports
+from app.ledger import bulk, endings, moves, reports
 from app.ledger.database import Database, DatabaseFault, DatabaseGone, read_url
 from app.ledger.tables import metadata
 from tests.durable.support import ROOT, free_port
@@ -88,6 +89,9 @@ async def test_a_database_with_data_of_the_first_version_starts(database_url: st
         connection.execute(
             text("INSERT INTO links (connection, customer_id, written_back) VALUES ('default', '2', false)")
         )
+        todo = json.dumps([str(number) for number in range(100, 100 + bulk.BLOCK + 1)])
+        sync = "INSERT INTO syncs (id, connection, kind, total, todo, created_at) VALUES "
+        connection.execute(text(sync + f"('sync-1', 'default', 'customers', {bulk.BLOCK + 1}, '{todo}', {START})"))
 
     database = Database(read_url(database_url))
     await database.run(first_version)
@@ -102,6 +106,12 @@ async def test_a_database_with_data_of_the_first_version_starts(database_url: st
     third = await database.run(moves.accept, change(customer="2"), OWNER, START)
     assert third.claimed
     assert third.transfer.seq == 4
+    while await database.run(bulk.enter_some, START, fetch=True):
+        pass
+    counts = await database.read(reports.sync_counts, "sync-1")
+    assert counts is not None
+    assert (counts["total"], counts["remaining"]) == (bulk.BLOCK + 1, bulk.BLOCK + 1)
+    assert len(await database.read(reports.listed, reports.Filter(), 200)) == 4 + bulk.BLOCK + 1
     await database.aclose()
 
 
