@@ -122,9 +122,12 @@ def printable(text: str) -> str:
 
 
 def cut(message: str) -> str:
-    """At most 500 characters, all of them printable."""
+    """At most 500 characters, all of them printable, and no part of a word: it might be a part of a name."""
     message = printable(message)
-    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+    if len(message) <= MESSAGE_LIMIT:
+        return message
+    whole = message[:MESSAGE_LIMIT].rpartition(" ")[0]
+    return f"{whole or message[: MESSAGE_LIMIT - 2]} …"
 
 
 def _flat(value: Any) -> str:

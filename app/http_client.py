@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from app.calls import CallError, Kind, classify, cut, message_of, parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from app.redaction import Redactor
 
@@ -27,6 +27,7 @@ ANSWER_LIMIT: Final = 1024 * 1024
 NOT_JSON: Final = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_BODY_STATUS = 599
+_WRAPPERS, _DEPTH = ("customer", "data", "result", "results"), 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Answer:
     body: Any
     text: str
     headers: Mapping[str, str]
+
+    @property
+    def is_web_page(self) -> bool:
+        """Something in front of the API may have answered, such as "We'll be right back" with a 200."""
+        return self.body is NOT_JSON and self.text.lstrip().startswith("<")
 
 
 class JsonClient:
@@ -88,10 +94,11 @@ class JsonClient:
 
         Raises CallError for no answer, no success, and a success whose body reports a failure.
         """
-        began, outcome = time.perf_counter(), "ok"
+        began, outcome = time.perf_counter(), "cancelled"
         try:
             answer = await self._bounded(operation, method, path, json, params)
             self._raise_for_failure(operation, answer)
+            outcome = "ok"
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
             outcome = error.kind.value
@@ -142,14 +149,15 @@ class JsonClient:
 
     def _raise_for_failure(self, operation: str, answer: Answer) -> None:
         status = answer.status
-        refused = False
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and isinstance(answer.body, dict):
-            told = _status_in_body(answer.body)
-            status, refused = (told, False) if told else (status, _reports_failure(answer.body))
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and not refused:
-            return
-        kind = Kind.REFUSED if refused else self._judge(status, answer.text)
         body = None if answer.body is NOT_JSON else answer.body
+        refused = False
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            failed = next((part for part in _parts(body) if _status_in_body(part) or _reports_failure(part)), None)
+            if failed is None:
+                return
+            told = _status_in_body(failed)
+            body, status, refused = failed, told or status, told is None
+        kind = Kind.REFUSED if refused else self._judge(status, answer.text)
         message = cut(self._redactor.text(message_of(body, answer.text)))
         retry_after, after = None, answer.headers.get("Retry-After")
         if kind is Kind.THROTTLED or (kind.retryable and after is not None):
@@ -159,18 +167,24 @@ class JsonClient:
 
 def _new_session() -> aiohttp.ClientSession:
     """Aiohttp's pool under httpx's API: 0.3 ms a call at any concurrency (docs/adr/0003)."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=_ssl_context(), keepalive_timeout=30)
+    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=30)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+def _parts(body: Any, depth: int = _DEPTH) -> Iterator[dict[str, Any]]:
+    """An object that was answered, and those that it, or a list, only wraps."""
+    if isinstance(body, list):
+        body = body[0] if body else None
+    if isinstance(body, dict):
+        yield body
+        for name in _WRAPPERS if depth else ():
+            yield from _parts(body.get(name), depth - 1)
 
 
 def _status_in_body(body: dict[str, Any]) -> int | None:
     """The failure that some 2xx answers carry as `httpStatusCode` (seen)."""
     code = body.get("httpStatusCode")
-    if isinstance(code, str) and code.isascii() and code.isdigit():
+    if isinstance(code, str) and re.fullmatch(r"\d{3}", code, re.ASCII):
         code = int(code)
     if isinstance(code, int) and not isinstance(code, bool) and HTTPStatus.BAD_REQUEST <= code <= _MAX_BODY_STATUS:
         return code
@@ -178,9 +192,9 @@ def _status_in_body(body: dict[str, Any]) -> int | None:
 
 
 def _reports_failure(body: dict[str, Any]) -> bool:
-    """`success: false`, or an `error` that says something, inside a 2xx (guessed)."""
+    """`success: false`, or an `error` or `errors` that says something, inside a 2xx (guessed)."""
     success = body.get("success")
-    return success is False or str(success).lower() == "false" or bool(body.get("error"))
+    return success is False or str(success).lower() == "false" or bool(body.get("error") or body.get("errors"))
 
 
 def _cause(error: Exception) -> str:

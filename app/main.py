@@ -167,14 +167,15 @@ def connection_name(settings: Settings, clock: Clock) -> str:
 
 def mapping_of(settings: Settings) -> Mapping:
     """The built-in mapping, or that of MAPPING_FILE. Raises SettingsFault with line and column."""
-    text, source = BUILT_IN, "built-in mapping"
+    text: str | bytes = BUILT_IN
+    source = "built-in mapping"
     if settings.mapping_file is not None:
         source = f"MAPPING_FILE {settings.mapping_file}"
         try:
-            text = settings.mapping_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise SettingsFault([f"{source} cannot be read: {reason}; set the path of a mapping file."]) from None
+            text = settings.mapping_file.read_bytes()
+        except OSError as error:
+            reason = f"{source} cannot be read: {error.strerror}; set the path of a mapping file."
+            raise SettingsFault([reason]) from None
     try:
         return load_mapping(text, subscription_field=settings.subscription_field, source=source)
     except MappingFault as fault:

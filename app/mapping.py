@@ -34,7 +34,9 @@ _YES = frozenset({"true", "1", "yes", "y", "subscribed", "on"})
 _NO = frozenset({"false", "0", "no", "n", "unsubscribed", "off"})
 _CONSENT_WORDS = "true/false, 1/0, yes/no, y/n, subscribed/unsubscribed, on/off"
 _SHOWN_VALUE = 50
-_EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s.,;<>()\"]+")
+_APART = r"@\s,;<>()\"\x00-\x1f\x7f"
+_LABEL = rf"[^{_APART}.-](?:[^{_APART}.]*[^{_APART}.-])?"
+_EMAIL = re.compile(rf"[^{_APART}]+@{_LABEL}(?:\.{_LABEL})+")
 _EMAIL_LIMIT = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets
 
 
@@ -72,7 +74,7 @@ class _Expression:
     def value(self, record: CustomerRecord, view: dict[str, Any]) -> Any:
         try:
             found = self.parsed.search(view, Options(custom_functions=_RecordFunctions(record)))
-        except jmespath_errors.JMESPathError as error:
+        except (jmespath_errors.JMESPathError, TypeError, ValueError) as error:  # of its functions
             message = f"The mapping of {self.target} does not fit this record ({type(error).__name__})."
             raise ValueFault(message) from None
         return found.strip() if isinstance(found, str) else found
@@ -122,12 +124,13 @@ def read_consent(value: Any) -> bool | None:
 
 
 def load_mapping(
-    text: str = BUILT_IN, *, subscription_field: str | None = None, source: str = "mapping"
+    text: str | bytes = BUILT_IN, *, subscription_field: str | None = None, source: str = "mapping"
 ) -> Mapping:
     """Compile a mapping file's text. `subscription_field` is short for `custom_field('…')`.
 
     Raises MappingFault with the line and column of the first fault.
     """
+    text = _decoded(text, source) if isinstance(text, bytes) else text
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -155,6 +158,14 @@ def load_mapping(
         customer=tuple(_compile(source, text, name, value) for name, value in customer.items()),
         subscribed=_compile(source, text, "subscribed", subscription["subscribed"]) if subscription else None,
     )
+
+
+def _decoded(text: bytes, source: str) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = text[: error.start].decode("utf-8")
+        raise _fault(source, before, "", "it is not UTF-8", len(before)) from None
 
 
 def _compile(source: str, text: str, target: str, expression: Any) -> _Expression:

@@ -33,9 +33,7 @@ async def load_record(change: Change, connection: Connection, tries: Tries) -> C
         return change.record
     ipaas = connection.ipaas
     if ipaas is None:
-        reason = (
-            "No record came along or was received before, and IPAAS_API_URL is not set, so none can be fetched."
-        )
+        reason = "There is no record: none came along, and none can be fetched, for IPAAS_API_URL is not set."
         raise TransferFailed(_refusal(Slug.NOT_LOADED, reason))
     with _failing_as(Slug.NOT_LOADED, connection):
         return await tries(lambda: ipaas.customer(change.customer_id, change.tracking_guid))

@@ -51,6 +51,8 @@ def read_customer(body: Any, customer_id: str | None = None) -> CustomerRecord:
         raise invalid(faults_of(error)) from None
     if record.id is None and customer_id is None:
         raise invalid([{"pointer": "/id", "detail": "Field required."}])
+    if customer_id is not None and record.id not in {None, customer_id.strip()}:
+        raise invalid([{"pointer": "/id", "detail": "This is another customer than the one in the address."}])
     return record
 
 

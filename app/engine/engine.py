@@ -280,6 +280,9 @@ class Engine:
     async def _run_due(self, seq: int) -> None:
         try:
             await self._claim(seq)
+        except Exception:
+            log.exception("claiming broke")
+            await self._clock.sleep(_LOOK_SECONDS)  # it is due still: not again at once
         finally:
             self._background_slots.release()
 

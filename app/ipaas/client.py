@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.ipaas.models import CustomerRecord
     from app.redaction import Redactor
 
-_LOOK_UP = "look up the external ID"
+_LOOK_UP, _WRITE_BACK = "look up the external ID", "write back"
 _CODE = re.compile(r"\b(AUTH|AUTZ|VALD|BIZL|NFND|INTL)-\w+")
 _KINDS = {"AUTH": Kind.DENIED, "AUTZ": Kind.DENIED, "INTL": Kind.UNAVAILABLE}
 
@@ -94,7 +94,7 @@ class IpaasClient:
         if value is None:
             return None
         is_id = isinstance(value, str | int) and not isinstance(value, bool) and len(str(value)) <= ID_LIMIT
-        if is_id and not (answer.body is NOT_JSON and value.lstrip().startswith("<")):
+        if is_id and not answer.is_web_page:
             return linked(str(value))
         message = "the answer is not an external ID"
         raise CallError(_LOOK_UP, Kind.UNAVAILABLE, answer.status, message)
@@ -110,7 +110,9 @@ class IpaasClient:
             "internal_id": customer_id,
             "tracking_guid": tracking_guid,
         }
-        await self._http.call("write back", "POST", "/v2/External/UpdateExternalId", json=body)
+        answer = await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body)
+        if answer.is_web_page:
+            raise CallError(_WRITE_BACK, Kind.UNAVAILABLE, answer.status, "the answer is a web page")
 
 
 def judge(status: int, text: str) -> Kind:

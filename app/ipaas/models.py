@@ -14,6 +14,7 @@ ID_LIMIT = 100
 _SCOPE_LIMIT = 60
 _WORDS = {"model_type": "Input should be an object.", "dict_type": "Input should be an object."}
 _UNLINKED = "DELETED:"
+_NO_IDS = {"", ".", ".."}  # the latter two would lead a path elsewhere
 _ZEROS = re.compile(r"[{(]?[0-]*[)}]?")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -26,7 +27,7 @@ def _to_id(value: Any) -> Any:
         message = "Input should be a number or a string"
         raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError into a fault with a pointer
     value = value.strip()
-    if not value or len(value) > ID_LIMIT or _UNPRINTABLE.search(value):
+    if value in _NO_IDS or len(value) > ID_LIMIT or _UNPRINTABLE.search(value):
         message = f"Input should be an id of 1 to {ID_LIMIT} printable characters"
         raise ValueError(message)
     return value
@@ -146,7 +147,7 @@ class Envelope(BaseModel):
 def linked(external_id: str | None) -> str | None:
     """An external ID, quotes removed, unless it says that it was deleted."""
     value = (external_id or "").strip().strip('"').strip()
-    return value if value and not value.upper().startswith(_UNLINKED) else None
+    return None if value in _NO_IDS or value.upper().startswith(_UNLINKED) else value
 
 
 def read_guid(value: Any) -> str | None:

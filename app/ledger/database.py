@@ -126,9 +126,10 @@ class Database:
                 raise
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, transaction)
+            under_way = asyncio.get_running_loop().run_in_executor(threads, transaction)
         except RuntimeError as error:  # the pool of threads is shut down
             raise DatabaseGone(str(error)) from None
+        return await under_way
 
 
 def lock_customer(connection: Connection, *key: str | None) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
 LIST_LIMIT = 200
+_ALIKE = 50  # so many of a connection agree on the destination, before it is taken for everybody's
 _MOST_RECORDS = 100  # of one customer, to find the newest of
 
 
@@ -111,7 +112,7 @@ def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
 def last_of_customer(connection: Connection, name: str, customer_id: str | None) -> tuple[str | None, str | None]:
     """The newest record that was received of a customer (JSON), by its own date, else by the order of receipt.
 
-    And its last known destination, else that of the connection.
+    And its last known destination, else that of the connection, where all went to the same one lately.
     """
     everybody = transfers.c.connection == name
     mine = and_(everybody, transfers.c.customer_id == customer_id)
@@ -127,11 +128,16 @@ def last_of_customer(connection: Connection, name: str, customer_id: str | None)
             newest = row
     record = scene.by_seq(connection, newest.seq) if newest is not None else None
 
-    def last_destination(*clauses: ColumnElement[bool]) -> Any:
-        known = select(transfers.c.destination).where(*clauses, transfers.c.destination.is_not(None))
-        return connection.execute(known.order_by(transfers.c.seq.desc()).limit(1)).scalar()
+    return record["record"] if record else None, _destination(connection, mine) or _destination(
+        connection, everybody, alike=_ALIKE
+    )
 
-    return record["record"] if record else None, last_destination(mine) or last_destination(everybody)
+
+def _destination(connection: Connection, whose: ColumnElement[bool], alike: int = 1) -> str | None:
+    """The last one that is known, if so many before it are the same."""
+    known = select(transfers.c.destination).where(whose, transfers.c.destination.is_not(None))
+    found = set(connection.execute(known.order_by(transfers.c.seq.desc()).limit(alike)).scalars())
+    return found.pop() if len(found) == 1 else None
 
 
 def due(connection: Connection, now: float, limit: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from app.calls import CallError, Kind
-from app.http_client import NOT_JSON, Answer, JsonClient
+from app.http_client import Answer, JsonClient
 from app.metrics import Metrics
 from app.redaction import basic_credentials
 from app.stamped.models import StampedCustomer, customer_in, customers_in
@@ -117,14 +117,9 @@ class StampedClient:
             json=who if self._email_in == "body" else None,
             params=who if self._email_in == "query" else None,
         )
-        return answer.body is not False and not _is_web_page(answer)
-
-
-def _is_web_page(answer: Answer) -> bool:
-    """Something in front of Stamped.io may have answered, such as "We'll be right back" with a 200."""
-    return answer.body is NOT_JSON and answer.text.lstrip().startswith("<")
+        return answer.body is not False and not answer.is_web_page
 
 
 def _refuse_web_page(operation: str, answer: Answer) -> None:
-    if _is_web_page(answer):
+    if answer.is_web_page:
         raise CallError(operation, Kind.UNAVAILABLE, answer.status, "the answer is a web page")

@@ -180,8 +180,11 @@ async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
     await ledger.accept(replace(change(), record=None, destination=None))
     record, destination = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
     assert (record, destination) == (last.transfer.record, "1796")
+    assert await ledger.database.read(reports.last_of_customer, "default", "stranger") == (None, "1796")
     await ledger.accept(replace(change(1), destination="1797"))
-    assert await ledger.database.read(reports.last_of_customer, "default", "stranger") == (None, "1797")
+    stranger = await ledger.database.read(reports.last_of_customer, "default", "stranger")
+    assert stranger == (None, None), "which of the two is not known"
+    assert await ledger.database.read(reports.last_of_customer, "default", CUSTOMER) == (record, "1797")
     assert await ledger.database.read(reports.last_of_customer, "another", CUSTOMER) == (None, None)
 
 
