@@ -100,7 +100,7 @@ class Transfer:
         return saved
 
     async def _update(self, link: Link, fields: StampedFields) -> StampedCustomer:
-        """A linked customer that is gone is added and linked anew, once."""
+        """A linked customer that is gone: the one that an earlier transfer saved, else added and linked anew."""
         progress = self.progress
         try:
             saved = await self.tries(lambda: self.connection.stamped.update(link.external_id, fields.body))
@@ -108,6 +108,9 @@ class Transfer:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             progress.external_id = None
+            remembered = await self.links.known()
+            if remembered is not None and remembered.external_id != link.external_id:
+                return await self._update(remembered, fields)
             try:
                 saved = await self._add(fields)
             except CallError:

@@ -73,7 +73,9 @@ class Problem(BaseModel):
 class _Transfer(_Fields):
     status: Status
     scope: str
-    trigger: Trigger = Field(description="webhook; manual: sent by hand; sync: one of many")
+    trigger: Trigger = Field(
+        description="webhook; manual: sent by hand; sync: one of many; repair: sent again after a standstill"
+    )
     attempts_made: int
     next_attempt_at: datetime | None = Field(description="While it waits for its next try")
     superseded_by: str | None = Field(description="The transfer that made it needless")

@@ -12,7 +12,12 @@ from app.cli.output import clean, moment, problem_lines, styled, what_became
 if TYPE_CHECKING:
     from app.cli.output import Output
 
-_TRIGGERS = {"webhook": "by webhook", "manual": "by hand", "sync": "by Manual Sync"}
+_TRIGGERS = {
+    "webhook": "by webhook",
+    "manual": "by hand",
+    "sync": "by Manual Sync",
+    "repair": "after a standstill",
+}
 
 
 def tell(out: Output, transfer: dict[str, Any], *, revealed: bool) -> None:

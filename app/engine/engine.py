@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
+from app.engine.dispatcher import Dispatcher
 from app.engine.entry import Entry
 from app.engine.runner import Runner
 from app.engine.tasks import Tasks, Watchers, wait_at_most
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger("engine")
 
-_LOOK_SECONDS = 1.0  # how often the dispatcher looks for what became due by itself
+_DATABASE_SECONDS = 1.0  # between tries while it is away
 _ELSEWHERE_SECONDS = 0.25  # how often a caller looks for what another replica runs
-_DUE_BATCH = 100
 _LEAK_SECONDS = 5.0
 
 
@@ -65,13 +64,14 @@ class Engine:
         self.entry = Entry(database, clock, self.look, fetch=connection.ipaas is not None)
         self._clock = clock
         self._wait_seconds = wait_seconds
-        self._background_slots = asyncio.Semaphore(background)
-        self._runner = Runner(connection, database, clock, metrics or Metrics(), self._ended, self._is_cut_off)
+        self._runner = Runner(
+            connection, database, clock, metrics or Metrics(), self._ended, self._lost, self._is_cut_off
+        )
+        self._fetch = connection.ipaas is not None
         self._tasks = Tasks()
         self._entering = Tasks()
         self._watchers = Watchers()
-        self._due: deque[int] = deque()
-        self._wake = asyncio.Event()
+        self._dispatcher = Dispatcher(database, clock, background, self._claim, self._entering)
         self._given_up = asyncio.Event()
         self._last_beat = clock.monotonic()
         self.taking = False
@@ -89,6 +89,7 @@ class Engine:
     async def drain(self, seconds: float) -> None:
         """Take no more; let running ones end within `seconds`; leave the rest to the next start. Idempotent."""
         self.taking = False
+        self._dispatcher.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._entering.settle()
@@ -120,7 +121,7 @@ class Engine:
     def look(self, *ended: int) -> None:
         """Look for due transfers now, and tell those who wait for these."""
         self._watchers.tell(*ended)
-        self._wake.set()
+        self._dispatcher.wake()
 
     def _patience(self, wait_seconds: float | None) -> tuple[float, str | None]:
         """When the caller's patience ends, and who runs the transfer at once: nobody if the caller has none."""
@@ -159,7 +160,7 @@ class Engine:
             self._runner.report(entered.transfer)
         self._watchers.tell(*entered.ended)
         if entered.transfer.status == "accepted":
-            self._wake.set()
+            self._dispatcher.wake()
 
     async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
         if entered.replayed:
@@ -199,7 +200,23 @@ class Engine:
         if self.taking and following in self._watchers:
             self._entering.start(self._claim(following))  # somebody waits for it: not in the background's line
         else:
-            self._wake.set()
+            self._dispatcher.wake()
+
+    def _lost(self, transfer: Stored) -> None:
+        self._entering.start(self._repair(transfer))
+
+    async def _repair(self, lost: Stored) -> None:
+        while self.taking:
+            now = self._clock.now().timestamp()
+            try:
+                entered = await self._database.run(moves.repair, lost, now, fetch=self._fetch)
+            except DatabaseGone:
+                await self._clock.sleep(_DATABASE_SECONDS)
+                continue
+            if entered is not None:
+                log.warning("the newest change is sent again", transfer_id=entered.transfer.id)
+                self.look()
+            return
 
     async def _live(self) -> None:
         """From the start of this replica to its end."""
@@ -214,11 +231,11 @@ class Engine:
             except Exception:
                 log.exception("the database cannot be prepared")
             if not self.started:
-                await self._clock.sleep(_LOOK_SECONDS)
+                await self._clock.sleep(_DATABASE_SECONDS)
         self._last_beat = self._clock.monotonic()
         await self._beat()
         self.taking = True
-        self._tasks.start(self._dispatch())
+        self._tasks.start(self._dispatcher.live())
         self._tasks.start(self.upkeep.live())
         self._tasks.start(self.entry.live())
         while True:
@@ -253,38 +270,6 @@ class Engine:
             log.exception("heartbeat broke")
         else:
             self._last_beat = self._clock.monotonic()
-
-    async def _dispatch(self) -> None:
-        """Run what became due by itself: retries, bulk work, and what no caller waits for."""
-        while self.taking:
-            self._wake.clear()
-            await self._background_slots.acquire()
-            try:
-                seq = await self._next_due()
-            except Exception:
-                log.exception("dispatcher broke")
-                seq = None
-            if seq is not None:
-                self._entering.start(self._run_due(seq))
-                continue
-            self._background_slots.release()
-            await wait_at_most(self._wake, _LOOK_SECONDS)
-
-    async def _next_due(self) -> int | None:
-        if not self._due:
-            with suppress(DatabaseGone):
-                now = self._clock.now().timestamp()
-                self._due.extend(await self._database.read(reports.due, now, _DUE_BATCH))
-        return self._due.popleft() if self._due else None
-
-    async def _run_due(self, seq: int) -> None:
-        try:
-            await self._claim(seq)
-        except Exception:
-            log.exception("claiming broke")
-            await self._clock.sleep(_LOOK_SECONDS)  # it is due still: not again at once
-        finally:
-            self._background_slots.release()
 
     async def _claim(self, seq: int) -> None:
         """Run a pending transfer, if it still is one and its customer has none running."""

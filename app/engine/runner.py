@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class Runner:
-    """`replica` owns what runs here. `on_end` learns of each attempt's end."""
+    """`replica` owns what runs here. `on_end` learns of each attempt's end, `on_lost` of those taken over."""
 
     def __init__(  # noqa: PLR0913 - what a runner runs on
         self,
@@ -46,6 +46,7 @@ class Runner:
         clock: Clock,
         metrics: Metrics,
         on_end: Callable[[Finished], None],
+        on_lost: Callable[[Stored], None],
         is_cut_off: Callable[[], bool],
     ) -> None:
         self._metrics = metrics
@@ -53,6 +54,7 @@ class Runner:
         self._database = database
         self._clock = clock
         self._on_end = on_end
+        self._on_lost = on_lost
         self._is_cut_off = is_cut_off
         self.replica = str(uuid4())
         self.running: dict[int, asyncio.Task[Stored]] = {}
@@ -89,11 +91,14 @@ class Runner:
 
     async def _may_go_on(self, claimed: Stored) -> None:
         """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
-        if claimed.owner == self.replica and not self._is_cut_off():
+        if not self._may_be_lost(claimed):
             return
         log.warning("this replica stood still, and may have been taken over")
         self.running[claimed.seq].cancel()
         await asyncio.sleep(0)  # where the cancellation arrives
+
+    def _may_be_lost(self, claimed: Stored) -> bool:
+        return claimed.owner != self.replica or self._is_cut_off()
 
     def _forget(self, seq: int, ended: asyncio.Task[Stored]) -> None:
         if self.running.get(seq) is ended:  # else its next attempt has begun already
@@ -129,12 +134,18 @@ class Runner:
             progress = Progress()
             if claimed.debug:
                 log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
-            failure, newer = await self._flow(claimed, link, deadline, progress)
-            finished_at = self._clock.now().timestamp()
-            result = endings.AttemptResult(progress, finished_at, failure, newer)
-            finished = await self._record(claimed, result)
+            try:
+                failure, newer = await self._flow(claimed, link, deadline, progress)
+                finished_at = self._clock.now().timestamp()
+                result = endings.AttemptResult(progress, finished_at, failure, newer)
+                finished = await self._record(claimed, result)
+            except asyncio.CancelledError:
+                if self._may_be_lost(claimed):
+                    self._on_lost(claimed)
+                raise
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
+                self._on_lost(claimed)
                 return await self._database.read(reports.by_seq, claimed.seq)
             self.report(finished.transfer, self._clock.monotonic() - began, progress.seconds)
             self._on_end(finished)

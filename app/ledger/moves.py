@@ -8,7 +8,7 @@ How a run ends is in `endings`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.ipaas.models import read_record
@@ -131,6 +131,20 @@ def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered |
     if scene.has_running:
         return None
     return Entered(change(connection, row, _claim(scene, row, owner, now)), claimed=True, link=scene.link)
+
+
+def repair(connection: Connection, lost: Stored, now: float, *, fetch: bool) -> Entered | None:
+    """Send a customer's newest change again: an attempt that others took for dead may have sent its own after it.
+
+    None = nothing newer was sent meanwhile, or what waits will be sent anyway.
+    """
+    scene = enter(connection, lost.connection, lost.customer_id)
+    overtaken = scene.has_running_besides(lost.seq) or scene.sent_newer(asdict(lost)) is not None
+    if not overtaken or scene.pending() is not None:
+        return None
+    guid, newest = lost.tracking_guid, not fetch
+    new = NewTransfer(lost.connection, lost.customer_id, guid, trigger="repair", send_last=newest, promised=True)
+    return accept(connection, new, None, now)
 
 
 def keep_loaded(connection: Connection, claimed: Stored, record: CustomerRecord) -> str | None:

@@ -60,6 +60,10 @@ class Scene:
         """Whether one runs."""
         return any(row["status"] == RUNNING for row in self.rows)
 
+    def has_running_besides(self, seq: int) -> bool:
+        """Whether another one than this runs."""
+        return any(row["status"] == RUNNING and row["seq"] != seq for row in self.rows)
+
     def sent_newer(self, row: Any) -> str | None:
         """The id of the change that was sent already and is newer than this one."""
         sent = self.link

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
-Trigger = Literal["webhook", "manual", "sync"]
+Trigger = Literal["webhook", "manual", "sync", "repair"]
 
 MAX_TRIES = 6
 _UNIT_SECONDS = 600.0

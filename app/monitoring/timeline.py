@@ -29,6 +29,7 @@ _TRIGGERS: Final = {
     "webhook": "by webhook",
     "manual": "by hand (Manual Sync of one customer)",
     "sync": "by hand (Manual Sync)",
+    "repair": "by the service itself, after a replica stood still",
 }
 
 

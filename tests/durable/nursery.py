@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import app.main
-from app.engine import engine
+from app.engine import dispatcher
 from app.ledger import replicas
 from app.sandbox import create_sandbox
 
@@ -82,7 +82,7 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
     replicas.HEARTBEAT_SECONDS = options.get("heartbeat", replicas.HEARTBEAT_SECONDS)
     replicas.DEAD_AFTER_SECONDS = options.get("dead_after", replicas.DEAD_AFTER_SECONDS)
     replicas.FENCE_SECONDS = options.get("fence", replicas.FENCE_SECONDS)
-    engine._LOOK_SECONDS = options.get("look", engine._LOOK_SECONDS)
+    dispatcher._LOOK_SECONDS = options.get("look", dispatcher._LOOK_SECONDS)
     return app.main.app_or_exit()
 
 

@@ -24,7 +24,7 @@ from tests.support import OPERATOR_KEY, WEBHOOK, WEBHOOK_KEY
 ROOT = Path(__file__).parents[2]
 ASYNC = {"Prefer": "respond-async"}
 # so short that a test of what takes half a minute in the product ends; their proportions are the product's
-SHORT: dict[str, float] = {"heartbeat": 0.25, "dead_after": 1.5, "fence": 1.0, "look": 0.25}
+SHORT: dict[str, float] = {"heartbeat": 0.25, "dead_after": 3.0, "fence": 2.0, "look": 0.25}
 OPEN = ("accepted", "running", "waiting")
 _LONGEST_SECONDS = 20.0
 _POLL_SECONDS = 0.01

@@ -71,9 +71,14 @@ async def test_a_replica_that_slept_too_long_finds_its_work_done(
 ) -> None:
     """As on a machine that stood still: it is not dead, but everybody had to think so."""
     sleeping, awake = await asyncio.gather(start_bridge(postgresql_url), start_bridge(postgresql_url))
-    await stand_in.answers_after(1)
+    await stand_in.answers_after(3)
     callers = [asyncio.create_task(sleeping.post(change(number, 1))) for number in (1, 2)]
     running = await until_running(awake, 2)
+
+    async def called() -> bool:
+        return int((await stand_in.seen())["calls"]) == len(running)
+
+    await until(called, "their calls have left")
     assert sleeping.process is not None
     sleeping.process.send(signal.SIGSTOP)
     try:

@@ -193,7 +193,7 @@ async def test_background_work_holds_up_no_caller(here: Room) -> None:
 async def test_a_list_of_due_ones_that_is_out_of_date_runs_nothing_early(here: Room) -> None:
     (stored,) = await here.promise(change(1))
     await here.still()
-    here.engine._due.append(stored.seq)  # read while it was accepted, looked at when it waits
+    here.engine._dispatcher._due.append(stored.seq)  # read while it was accepted, looked at when it waits
     await here.release("away")
     here.engine.look()
     await here.still()

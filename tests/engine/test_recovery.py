@@ -294,3 +294,47 @@ async def test_a_replica_that_stood_still_sends_nothing_more(here: Room) -> None
     await heartbeat(here, 2)
     await here.release()
     assert [row.status for row in await here.rows()] == ["succeeded"]
+
+
+async def _overtaken(here: Room, seq: int) -> None:
+    """Others took this replica for dead, ran its transfer, and then sent a newer change."""
+    now = here.clock.now().timestamp()
+    done = endings.AttemptResult(Progress(action="updated", external_id="143491"), now)
+
+    def take_over(connection: Connection) -> None:
+        endings.give_up(connection, seq, here.engine._runner.replica, now)
+        again = moves.claim(connection, seq, GONE, now)
+        assert again is not None
+        assert endings.finish(connection, again.transfer, done, 0.5)
+        newer = moves.accept(connection, change(2), GONE, now)
+        assert endings.finish(connection, newer.transfer, done, 0.5)
+
+    await here.database.run(take_over)
+    here.stamped.held["C-1"] = 2
+    here.stamped.emails["143491"] = "person1@example.com"
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+async def test_what_a_replica_sends_after_it_stood_still_does_not_last(here: Room, *, fenced: bool) -> None:
+    here.send(change(1))
+    await here.still()
+    await _overtaken(here, 1)
+    (late,) = here.stamped.open
+    if fenced:
+        here.stamped.held["C-1"] = 1  # it had left already
+        here.engine._runner.fence()
+    else:
+        here.stamped.release(late)
+        assert here.stamped.held == {"C-1": 1}
+    await here.release()
+    assert here.stamped.held == {"C-1": 2}
+    assert [(row.trigger, row.status) for row in await here.rows()][2:] == [("repair", "succeeded")]
+
+
+async def test_where_nothing_newer_was_sent_nothing_is_repaired(here: Room) -> None:
+    here.send(change(1))
+    await here.still()
+    here.engine._runner.fence()
+    await heartbeat(here, 10)
+    await here.release()
+    assert [(row.trigger, row.status) for row in await here.rows()] == [("webhook", "succeeded")]
