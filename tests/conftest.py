@@ -61,6 +61,12 @@ class Sandbox(NamedTuple):
     async def seed(self, **fields: Any) -> None:
         (await self.control.post("/customers", json=fields)).raise_for_status()
 
+    async def fault(self, **fields: Any) -> None:
+        (await self.control.post("/faults", json=fields)).raise_for_status()
+
+    async def mend(self) -> None:
+        (await self.control.delete("/faults")).raise_for_status()
+
     async def customers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.control.get("/customers")).json()
         return found

@@ -139,6 +139,24 @@ def test_a_message_is_cut_at_500_characters(length: int, shown: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        pytest.param(f"{'x' * 495} Quisling and more", f"{'x' * 495} …", id="at the blank before"),
+        pytest.param(f"{'x' * 20} {'y' * 900}", f"{'x' * 20} …", id="a long last word"),
+        pytest.param("y" * 900, f"{'y' * 498} …", id="one word only"),
+    ],
+)
+def test_a_message_is_cut_between_words(message: str, shown: str) -> None:
+    assert cut(message) == shown
+
+
+@given(st.lists(st.text("abäö-@.", min_size=1, max_size=80), min_size=2, max_size=60).map(" ".join))
+def test_no_part_of_a_word_is_shown(message: str) -> None:
+    shown = cut(message)
+    assert shown == message or f"{message} ".startswith(f"{shown.removesuffix(' …')} ")
+
+
+@pytest.mark.parametrize(
     ("status", "message", "text"),
     [
         pytest.param(401, "Not valid.", "HTTP status 401 Unauthorized: Not valid.", id="with message"),

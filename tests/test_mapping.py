@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.mapping import BUILT_IN, MappingFault, UnreadableConsent, ValueFault, load_mapping, read_consent
 from tests.support import EMAIL, RECORD, record_of, with_consent
 
+HEAD = '[customer]\nemail = "email_address"\n'
 YES = ["true", "1", "yes", "y", "subscribed", "on"]
 NO = ["false", "0", "no", "n", "unsubscribed", "off"]
 JSON = st.recursive(
@@ -110,7 +111,11 @@ def test_one_of_the_two_names_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "email", ["a@b.example", " anna@example.com ", "o'neil+x@sub.example.co.uk", "jürgen@müller.example"]
+    "email",
+    [
+        *("a@b.example", " anna@example.com ", "o'neil+x@sub.example.co.uk", "jürgen@müller.example"),
+        *("a..b@ex.com", "-a-@ex.com", "a@x-y.1.example", "用户@例え.テスト"),
+    ],
 )
 def test_valid_emails(email: str) -> None:
     assert load_mapping().fields(record_of(email_address=email)).email == email.strip()
@@ -130,6 +135,8 @@ def test_valid_emails(email: str) -> None:
         "<anna@example.com>",
         "anna@example.com\nbob",
         "a" * 250 + "@example.com",
+        *("a@ex..com", "a@.ex.com", "a@-ex.com", "a@ex-.com", "a@ex.-com", "a@ex.com-", "a@ex."),
+        *("a\x00b@ex.com", "a@e\x1fx.com", "a@ex.c\x7fom", "\x1ba@ex.com"),
     ],
 )
 def test_invalid_emails_are_named_without_being_shown(email: str) -> None:
@@ -150,6 +157,17 @@ def test_an_expression_that_does_not_fit_the_record_names_the_field_only() -> No
     with pytest.raises(ValueFault, match="notes") as raised:
         mapping.fields(record_of(category_id=77))
     assert "77" not in str(raised.value)
+
+
+def test_a_function_that_does_not_fit_the_record_names_the_field_only() -> None:
+    text = (
+        HEAD + "notes = 'contains(email_address, `1`)'\n[subscription]\nsubscribed = 'contains(first_name, `1`)'"
+    )
+    mapping = load_mapping(text)
+    for find, target in ((mapping.fields, "notes"), (mapping.wants_subscription, "subscribed")):
+        with pytest.raises(ValueFault, match=rf"of {target} does not fit this record \(TypeError\)") as raised:
+            find(record_of())
+        assert EMAIL not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +230,7 @@ def test_subscription_field_is_short_for_custom_field(name: str) -> None:
     assert load_mapping(subscription_field=name).wants_subscription(record) is True
 
 
-HEAD = '[customer]\nemail = "email_address"\n'
-BROKEN = {
+BROKEN: dict[str, tuple[str | bytes, int, int]] = {
     "no toml": ("[customer\n", 1, 10),
     "unclosed text": ('[customer]\nemail = "x\n', 2, 11),
     "table twice": (HEAD + "[customer]\n", 3, 10),
@@ -228,6 +245,8 @@ BROKEN = {
     "broken in the middle": (HEAD + 'notes = "first_name ^ x"\n', 3, 21),
     "unknown function": (HEAD + 'notes = "upper(first_name)"\n', 3, 10),
     "unknown function inside": (HEAD + "notes = \"join(' ', [upper(a)])\"\n", 3, 10),
+    "not utf-8": (HEAD.encode() + 'notes = "ü'.encode() + 'ü"\n'.encode("latin-1"), 3, 11),
+    "utf-16": (HEAD.encode("utf-16"), 1, 1),
     "broken consent": (HEAD + '[subscription]\nsubscribed = "(("\n', 4, 15),
 }
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.metrics import Metrics
+from app.redaction import Redactor
+from app.stamped.client import StampedAccount, StampedClient
+from tests.api.operating import Gate
 from tests.conftest import BridgeFactory
-from tests.support import EMAIL, WEBHOOK, Wire, envelope, notification, reply
+from tests.support import (
+    EMAIL,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    STAMPED_URL,
+    STORE,
+    WEBHOOK,
+    Wire,
+    envelope,
+    notification,
+    reply,
+)
 
 
 def _samples(text: str) -> dict[tuple[str, ...], float]:
@@ -46,6 +63,20 @@ async def test_failures_are_counted_by_kind(bridge: BridgeFactory) -> None:
     assert samples["ipaas_stamped_transfers_total", *failed] == 1
     denied = ("operation=create", "outcome=denied", "system=stamped")
     assert samples["ipaas_stamped_call_seconds_count", *denied] == 1
+
+
+async def test_a_call_that_is_cancelled_is_no_success() -> None:
+    gate, metrics = Gate(), Metrics()
+    account = StampedAccount(STAMPED_URL, PUBLIC_KEY, PRIVATE_KEY, STORE)
+    client = StampedClient(account, Redactor(), Wire(add=gate), metrics)
+    call = asyncio.create_task(client.add({"email": EMAIL}))
+    await gate.reached.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    counted = [key for key in _samples(metrics.exposition(0).decode()) if key[0].endswith("call_seconds_count")]
+    labels = ("operation=create", "outcome=cancelled", "system=stamped")
+    assert counted == [("ipaas_stamped_call_seconds_count", *labels)]
 
 
 async def test_no_metric_names_anybody(bridge: BridgeFactory) -> None:

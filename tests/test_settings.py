@@ -251,6 +251,14 @@ def test_a_start_with_a_broken_mapping_ends_with_code_2_and_its_place(tmp_path: 
     assert "at line 2, column " in line
 
 
+def test_a_start_with_a_mapping_that_is_not_utf_8_ends_with_code_2_and_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "mapping.toml"
+    file.write_bytes('[customer]\nemail = "ü"\n'.encode("latin-1"))
+    done = start(tmp_path, REQUIRED | {"MAPPING_FILE": str(file)})
+    assert done.returncode == 2
+    assert done.stderr == f"MAPPING_FILE {file}: it is not UTF-8 (at line 2, column 10)\n"
+
+
 def test_a_mapping_file_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     done = start(tmp_path, REQUIRED | {"MAPPING_FILE": str(tmp_path / "nowhere.toml")})
     assert done.returncode == 2

@@ -237,7 +237,10 @@ async def test_a_failed_subscription_keeps_what_was_saved_and_the_next_run_is_an
     assert again.progress.subscription == "subscribed"
 
 
-@pytest.mark.parametrize("email", [None, "", "anna", "anna@example", "anna@@example.com", "a b@example.com"])
+@pytest.mark.parametrize(
+    "email",
+    [None, "", "anna", "anna@example", "anna@@example.com", "a b@example.com", "a\x00@ex.com", "a@ex..com"],
+)
 async def test_an_invalid_email_is_a_422_without_any_call(email: str | None) -> None:
     wire = Wire()
     ran = await transfer(wire, RECORD | {"email_address": email}, ipaas=True)

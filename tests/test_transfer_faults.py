@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.attempt import Link
 from app.catalog import CATALOG, Slug
 from tests.support import (
     EMAIL,
+    FakeLinks,
     Wire,
     customer,
     raising,
@@ -34,6 +36,30 @@ async def test_names_and_emails_are_masked_in_details(answers: dict[str, Any], o
         assert "…" in text
         assert "annabell" not in text.lower()
         assert "quisling" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("operation", "told", "slug"),
+    [
+        ("add", "create", Slug.CUSTOMER),
+        ("update", "update", Slug.CUSTOMER),
+        ("subscribe",) * 2 + (Slug.SUBSCRIPTION,),
+    ],
+)
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [({"errors": {"email": ["is odd"]}}, 422), ({"httpStatusCode": 401, "message": "email: is odd"}, 502)],
+    ids=["errors", "401"],
+)
+async def test_a_failure_inside_an_envelope_is_told_in_its_own_words(
+    operation: str, told: str, slug: Slug, failure: dict[str, Any], status: int
+) -> None:
+    link = Link("143491", written_back=True) if operation == "update" else None
+    wire = Wire(**{operation: reply(body={"data": [failure]})})
+    ran = await transfer(wire, with_consent("yes"), consent="Consent", links=FakeLinks(link))
+    assert (ran.failed.slug, ran.failed.status, ran.failed.stamped.operation) == (slug, status, told)
+    assert ran.failed.stamped.message == "email: is odd"
+    assert wire.operations[-1] == operation
 
 
 async def test_names_are_masked_in_the_consent_value() -> None:

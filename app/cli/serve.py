@@ -23,7 +23,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
     """Serve the bridge; without any Stamped.io key against a built-in sandbox."""
     import uvicorn  # noqa: PLC0415 - the other commands start three times faster without the whole product
 
-    from app.main import SANDBOX_PATH, app_or_exit  # noqa: PLC0415
+    from app.main import SANDBOX_PATH, app_or_exit  # noqa: PLC0415 - as above
 
     url = f"http://127.0.0.1:{port}"
     app = app_or_exit(sandbox_url=f"{url}{SANDBOX_PATH}")
@@ -34,9 +34,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
 
 def sandbox(host: Host = "127.0.0.1", port: Port = 8081) -> None:
     """Serve the Stamped.io stand-in alone."""
-    import uvicorn  # noqa: PLC0415
+    import uvicorn  # noqa: PLC0415 - as above
 
-    from app.sandbox import (  # noqa: PLC0415
+    from app.sandbox import (  # noqa: PLC0415 - as above
         SANDBOX_PRIVATE_KEY,
         SANDBOX_PUBLIC_KEY,
         SANDBOX_STORE_HASH,

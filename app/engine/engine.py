@@ -61,7 +61,7 @@ class Engine:
     ) -> None:
         self._database = database
         self.upkeep = Upkeep(database, clock, retention_days)
-        self.entry = Entry(database, clock, self.look, fetch=connection.ipaas is not None)
+        self.entry = Entry(database, clock, self.settle, fetch=connection.ipaas is not None)
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._runner = Runner(
@@ -118,9 +118,15 @@ class Engine:
         entered = await asyncio.shield(self._entering.start(self._rerun(seq, deadline, owner)))
         return await self._outcome(entered, deadline) if entered else None
 
-    def look(self, *ended: int) -> None:
-        """Look for due transfers now, and tell those who wait for these."""
-        self._watchers.tell(*ended)
+    def look(self) -> None:
+        """Look for due transfers now."""
+        self._dispatcher.wake()
+
+    def settle(self, *ended: Stored) -> None:
+        """These ended without an attempt: say so, and look for what is due now."""
+        for transfer in ended:
+            self._runner.report(transfer)
+            self._watchers.tell(transfer.seq)
         self._dispatcher.wake()
 
     def _patience(self, wait_seconds: float | None) -> tuple[float, str | None]:
@@ -156,11 +162,8 @@ class Engine:
     def _go_on(self, entered: Entered, deadline: float) -> None:
         if entered.claimed:
             self._runner.execute(entered, deadline)
-        elif entered.transfer.status == "skipped" and not entered.replayed:
-            self._runner.report(entered.transfer)
-        self._watchers.tell(*entered.ended)
-        if entered.transfer.status == "accepted":
-            self._dispatcher.wake()
+        if entered.ended or entered.transfer.status == "accepted":
+            self.settle(*entered.ended)
 
     async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
         if entered.replayed:
@@ -193,7 +196,9 @@ class Engine:
         return transfer
 
     def _ended(self, finished: Finished) -> None:
-        self._watchers.tell(finished.transfer.seq, *finished.ended)
+        self._watchers.tell(finished.transfer.seq)
+        if finished.ended:
+            self.settle(*finished.ended)
         following = finished.next_seq
         if following is None:
             return
@@ -215,7 +220,7 @@ class Engine:
                 continue
             if entered is not None:
                 log.warning("the newest change is sent again", transfer_id=entered.transfer.id)
-                self.look()
+                self.settle(*entered.ended)
             return
 
     async def _live(self) -> None:
@@ -260,7 +265,8 @@ class Engine:
                     entered = await self._database.run(endings.give_up, seq, owner, now)
                     if entered is not None:
                         log.warning("taking over a transfer", transfer_id=entered.transfer.id)
-                        self.look(seq, *entered.ended)
+                        self._watchers.tell(seq)
+                        self.settle(*entered.ended)
         except DatabaseGone as gone:
             log.warning("the database does not answer", error=str(gone))
             if self._clock.monotonic() - self._last_beat > replicas.FENCE_SECONDS:
@@ -285,5 +291,4 @@ class Engine:
                 self._watchers.tell(seq)
                 await asyncio.wait({task})
             else:
-                self._runner.report(entered.transfer)
-                self.look(seq)
+                self.settle(*entered.ended)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from app.clock import Clock
     from app.ledger.database import Database
+    from app.ledger.stored import Stored
 
 log = structlog.stdlib.get_logger("entry")
 
@@ -23,9 +24,9 @@ _LOOK_SECONDS = 5.0  # how often a replica looks for what another one left
 
 
 class Entry:
-    """`fetch`: records come from iPaaS.com. `on_entered` learns that there is something to run."""
+    """`fetch`: records come from iPaaS.com. `on_entered` learns what entering others ended."""
 
-    def __init__(self, database: Database, clock: Clock, on_entered: Callable[[], None], *, fetch: bool) -> None:
+    def __init__(self, database: Database, clock: Clock, on_entered: Callable[..., None], *, fetch: bool) -> None:
         self._database = database
         self._clock = clock
         self._on_entered = on_entered
@@ -40,17 +41,18 @@ class Entry:
         """Until cancelled; what was not entered is entered after the next start."""
         while True:
             self._wake.clear()
-            if await self._enter_some():
-                self._on_entered()
+            ended = await self._enter_some()
+            if ended is not None:
+                self._on_entered(*ended)
                 continue
             await wait_at_most(self._wake, _LOOK_SECONDS)
 
-    async def _enter_some(self) -> bool:
+    async def _enter_some(self) -> list[Stored] | None:
         now = self._clock.now().timestamp()
         try:
             return await self._database.run(bulk.enter_some, now, fetch=self._fetch)
         except DatabaseGone:
-            return False
+            return None
         except Exception:
             log.exception("entering a sync broke")
-            return False
+            return None

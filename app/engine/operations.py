@@ -76,13 +76,14 @@ class Operations:
     async def cancel(self, transfer: Stored) -> Stored | None:
         """End a transfer that has not begun. None = it has."""
         cancelled = await self._write(moves.cancel, transfer.seq, self._now())
-        self._engine.look(transfer.seq)
+        if cancelled is not None:
+            self._engine.settle(cancelled)
         return cancelled
 
     async def cancel_sync(self, sync_id: str) -> None:
         """End what has not begun of a sync. Idempotent."""
         ended = await self._write(bulk.cancel_sync, sync_id, self._now())
-        self._engine.look(*ended)
+        self._engine.settle(*ended)
 
     async def _open(self, kind: bulk.Kind, items: list[str] | list[int]) -> str:
         if not self._engine.taking:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from app.ledger.stored import Stored
+
 BLOCK = 50
 Kind = Literal["customers", "retry"]
 
@@ -36,8 +38,11 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
         connection.execute(insert(sync_blocks), rows)
 
 
-def enter_some(connection: Connection, now: float, *, fetch: bool) -> bool:
-    """Enter a few items of the oldest sync that has some left. False = none has, or another replica is at it."""
+def enter_some(connection: Connection, now: float, *, fetch: bool) -> list[Stored] | None:
+    """Enter a few items of the oldest sync that has some left; what that ended.
+
+    None = no sync has any left, or another replica is at it.
+    """
     oldest = select(func.min(sync_blocks.c.sync_id)).scalar_subquery()
     wanted = select(syncs).where(syncs.c.id == oldest).with_for_update(skip_locked=True)
     sync = connection.execute(wanted).mappings().one_or_none()
@@ -45,42 +50,41 @@ def enter_some(connection: Connection, now: float, *, fetch: bool) -> bool:
     first = select(sync_blocks).where(mine).order_by(sync_blocks.c.number).limit(1)
     block = connection.execute(first).mappings().one_or_none()
     if sync is None or block is None:
-        return False
+        return None
     chunk = json.loads(block["items"])
     if sync["kind"] == "customers":
-        guids = {customer_id: str(uuid4()) for customer_id in chunk}
-        entered = add_customers(connection, sync["id"], sync["connection"], guids, now, fetch=fetch)
+        entered = _add_customers(connection, sync["connection"], chunk, now, fetch=fetch)
     else:
-        entered = rerun_all(connection, sync["id"], chunk, now)
+        entered = _rerun_all(connection, chunk, now)
     connection.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
+    _add_items(connection, sync["id"], [each.transfer.seq for each in entered])
     left_out = len(chunk) - len(entered)
     if left_out:
         fewer = update(syncs).where(syncs.c.id == sync["id"])
         connection.execute(fewer.values(total=sync["total"] - left_out))
-    return True
+    return [ended for each in entered for ended in each.ended]
 
 
-def add_customers(  # noqa: PLR0913 - what a manual transfer is made of
-    connection: Connection, sync_id: str, name: str, guids: dict[str, str], now: float, *, fetch: bool
-) -> list[int]:
-    """One transfer for each customer id of `guids`; their seqs. `fetch` False: the last record is sent again."""
-    items = []
-    for customer_id, guid in sorted(guids.items()):  # always the same order, so that replicas don't deadlock
+def _add_customers(
+    connection: Connection, name: str, customer_ids: Sequence[str], now: float, *, fetch: bool
+) -> list[moves.Entered]:
+    """One transfer for each. `fetch` False: the last record is sent again."""
+    entered = []
+    for customer_id in sorted(customer_ids):  # always the same order, so that replicas don't deadlock
+        guid = str(uuid4())
         new = moves.NewTransfer(name, customer_id, guid, trigger="sync", send_last=not fetch, promised=True)
-        items.append(moves.accept(connection, new, None, now).transfer.seq)
-    _add_items(connection, sync_id, items)
-    return items
+        entered.append(moves.accept(connection, new, None, now))
+    return entered
 
 
-def rerun_all(connection: Connection, sync_id: str, chunk: Sequence[int], now: float) -> list[int]:
+def _rerun_all(connection: Connection, chunk: Sequence[int], now: float) -> list[moves.Entered]:
     """These again; those that are in no state for it any more are left out."""
-    items = [seq for seq in chunk if moves.rerun(connection, seq, None, now, promised=True) is not None]
-    _add_items(connection, sync_id, items)
-    return items
+    entered = (moves.rerun(connection, seq, None, now, promised=True) for seq in chunk)
+    return [each for each in entered if each is not None]
 
 
-def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
-    """Cancel what has not begun; their seqs. Idempotent."""
+def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[Stored]:
+    """Cancel what has not begun. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
     connection.execute(mark.values(cancelled_at=now))
     connection.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
@@ -91,7 +95,8 @@ def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
         .order_by(transfers.c.seq)
     )
     found = list(connection.execute(open_items).scalars())
-    return [seq for seq in found if moves.cancel(connection, seq, now) is not None]
+    cancelled = (moves.cancel(connection, seq, now) for seq in found)
+    return [transfer for transfer in cancelled if transfer is not None]
 
 
 def _add_items(connection: Connection, sync_id: str, items: Sequence[int]) -> None:

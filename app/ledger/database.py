@@ -172,7 +172,7 @@ def _own_file(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        path.open("ab").close()
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # records are nobody else's business
     except OSError as error:
         message = f"{path} cannot be written ({error.strerror})"
         raise DatabaseFault(message) from None

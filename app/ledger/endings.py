@@ -41,7 +41,7 @@ class Finished:
 
     transfer: Stored
     next_seq: int | None = None
-    ended: tuple[int, ...] = ()
+    ended: tuple[Stored, ...] = ()
 
 
 def finish(connection: Connection, claimed: Stored, result: AttemptResult, chance: float) -> Finished | None:
@@ -53,7 +53,7 @@ def finish(connection: Connection, claimed: Stored, result: AttemptResult, chanc
     now = result.finished_at
     values = _outcome(row, result, chance)
     following = scene.pending()
-    ended: tuple[int, ...] = ()
+    ended: tuple[Stored, ...] = ()
     if values["status"] == "waiting" and following is not None:
         if is_older(row, following):
             values |= superseded(following["id"], now)
@@ -75,7 +75,7 @@ def give_up(connection: Connection, seq: int, owner: str, now: float) -> Entered
     if found is None or (found[0]["status"], found[0]["owner"]) != (RUNNING, owner):
         return None
     row, scene = found
-    ended: tuple[int, ...] = ()
+    ended: tuple[Stored, ...] = ()
     values: dict[str, Any] = {"status": "accepted", "owner": None, "promised": True, "next_attempt_at": now}
     pending = scene.pending()
     if row["attempts"] >= _MOST_ATTEMPTS:
@@ -88,7 +88,8 @@ def give_up(connection: Connection, seq: int, owner: str, now: float) -> Entered
     else:
         ended = supersede_pending(connection, scene, row["id"], now)
     _record_attempt(connection, row, now, "interrupted", failure=None, steps="{}")
-    return Entered(change(connection, row, values), ended=ended)
+    transfer = change(connection, row, values)
+    return Entered(transfer, ended=(transfer, *ended) if transfer.is_final else ended)
 
 
 def _outcome(row: RowMapping, result: AttemptResult, chance: float) -> dict[str, Any]:

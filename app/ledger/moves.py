@@ -57,7 +57,7 @@ class NewTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A transfer after a move. `claimed`: the caller must run it. `ended`: others that this move ended.
+    """A transfer after a move. `claimed`: the caller must run it. `ended`: what this move ended, others too.
 
     `link`: what is remembered of the customer, where the move looked.
     """
@@ -66,7 +66,7 @@ class Entered:
     claimed: bool = False
     link: RowMapping | None = None
     replayed: bool = False
-    ended: tuple[int, ...] = ()
+    ended: tuple[Stored, ...] = ()
 
 
 def accept(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
@@ -95,7 +95,7 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
         "created_at": now,
     }
     newer = None if new.skip_reason else scene.newer(row)
-    ended: tuple[int, ...] = ()
+    ended: tuple[Stored, ...] = ()
     if new.skip_reason is not None:
         values = {"status": "skipped", "reason": new.skip_reason, "finished_at": now}
     elif newer is not None:
@@ -105,6 +105,7 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
         values = _claim(scene, row, owner, now)
     del row["seq"]
     transfer = add(connection, row | values)
+    ended = (transfer, *ended) if transfer.is_final else ended
     return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
 
 
@@ -127,7 +128,7 @@ def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered |
     row, scene = found
     newer = scene.sent_newer(row)
     if newer is not None:
-        return Entered(change(connection, row, superseded(newer, now)), ended=(seq,))
+        return _settled(change(connection, row, superseded(newer, now)))
     if scene.has_running:
         return None
     return Entered(change(connection, row, _claim(scene, row, owner, now)), claimed=True, link=scene.link)
@@ -227,11 +228,15 @@ def _enter_again(  # noqa: PLR0913 - as above
     row = {**old, **fresh}
     newer = scene.newer(row)
     if newer is not None:
-        return Entered(change(connection, old, fresh | superseded(newer, now)), ended=(row["seq"],))
+        return _settled(change(connection, old, fresh | superseded(newer, now)))
     ended = supersede_pending(connection, scene, row["id"], now)
     values = fresh | {"tries": 0, "finished_at": None, "superseded_by": None} | _claim(scene, row, owner, now)
     transfer = change(connection, old, values)
     return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
+
+
+def _settled(transfer: Stored) -> Entered:
+    return Entered(transfer, ended=(transfer,))
 
 
 def _claim(scene: Scene, row: Any, owner: str | None, now: float) -> dict[str, Any]:

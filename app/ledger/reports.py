@@ -174,7 +174,7 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
         .where(sync_items.c.sync_id == sync_id)
         .group_by(transfers.c.status)
     )
-    by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416
+    by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416 - rows are no pairs to mypy
     final = {status: by_status.get(status, 0) for status in FINAL}
     unentered = select(func.coalesce(func.sum(sync_blocks.c.size), 0)).where(sync_blocks.c.sync_id == sync_id)
     todo = int(connection.execute(unentered).scalar_one())

@@ -146,10 +146,9 @@ def superseded(by: str, now: float) -> dict[str, Any]:
     }
 
 
-def supersede_pending(connection: Connection, scene: Scene, by: str, now: float) -> tuple[int, ...]:
+def supersede_pending(connection: Connection, scene: Scene, by: str, now: float) -> tuple[Stored, ...]:
     """End the customer's pending transfer, unless it is this one."""
     pending = scene.pending(but=by)
     if pending is None:
         return ()
-    change(connection, pending, superseded(by, now))
-    return (pending["seq"],)
+    return (change(connection, pending, superseded(by, now)),)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from app.monitoring.rendering import Pages
-    from app.monitoring.sessions import Session, Sessions
+    from app.monitoring.sessions import Sessions
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -52,12 +52,6 @@ class PageFault(Exception):
 def not_found(what: str) -> PageFault:
     """There is no such `what`."""
     return PageFault(HTTPStatus.NOT_FOUND, "Not found", f"There is no such {what}.")
-
-
-def session_of(request: Request) -> Session:
-    """The session of a request that passed the guard."""
-    session: Session = request.state.session
-    return session
 
 
 def form_of(request: Request) -> dict[str, str]:

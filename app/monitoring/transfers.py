@@ -33,7 +33,7 @@ ERRORS: Final = (
     Slug.INTERNAL_ERROR,
 )
 _PAGE = 50
-_MOST = 2**62
+_CURSOR_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def read_cursor(text: str) -> int | None:
     """The place in a list. Raises PageFault."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) < _MOST):
+    if not (text.isascii() and text.isdigit() and len(text) < _CURSOR_DIGITS):
         raise _unreadable("cursor")
     return int(text)
 

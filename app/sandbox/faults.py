@@ -105,7 +105,7 @@ class CutConnection(Response):
     hands that exception to its caller.
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Raise ConnectionResetError where no server refused the header."""
         headers = [(b"content-length", b"1"), (b"x-cut", b"\r\n")]
         try:

@@ -17,6 +17,7 @@ from tests.support import (
     notification,
     reply,
     sent,
+    with_consent,
 )
 
 ASYNC = {"Prefer": "respond-async"}
@@ -58,6 +59,12 @@ class Operator:
 def person(number: int, **fields: Any) -> dict[str, Any]:
     record = RECORD | {"id": number, "email_address": f"person{number}@example.com"} | fields
     return notification(id=str(number), tracking_guid=str(uuid4()), customer=record)
+
+
+def consenting(word: str, minute: int) -> dict[str, Any]:
+    """A change of the usual customer's consent, made in this minute."""
+    record = with_consent(word, updated_datetime=f"2026-11-24T10:{minute:02}:00Z")
+    return envelope(notification(tracking_guid=str(uuid4()), customer=record))
 
 
 async def failed(client: httpx.AsyncClient, *numbers: int) -> list[str]:

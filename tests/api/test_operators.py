@@ -8,8 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.operating import ASYNC, AWAY, OPERATOR, REFUSED, SYNC, Gate, Operator, failed, person
-from tests.conftest import BridgeFactory
+from tests.api.operating import (
+    ASYNC,
+    AWAY,
+    OPERATOR,
+    REFUSED,
+    SYNC,
+    Gate,
+    Operator,
+    consenting,
+    failed,
+    person,
+)
+from tests.conftest import BridgeFactory, Sandbox
 from tests.support import (
     GUID,
     IPAAS,
@@ -96,12 +107,46 @@ async def test_manual_sync_of_a_record_in_the_body_though_it_is_older(bridge: Br
     assert wrong.json()["errors"][0]["pointer"].startswith("/email_address")
 
 
+@pytest.mark.parametrize("customer_id", [2, "2"], ids=["number", "text"])
+async def test_manual_sync_of_another_customers_record_sends_nothing(
+    bridge: BridgeFactory, customer_id: Any
+) -> None:
+    wire = Wire()
+    async with bridge(wire) as client:
+        answer = await Operator(client).post("/customers/1/sync", RECORD | {"id": customer_id})
+        assert (await Operator(client).get("/transfers"))["items"] == []
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/id"]
+    assert wire.operations == []
+
+
+@pytest.mark.parametrize("own", [{"id": 1}, {"id": "1"}, {"id": " 1 "}, {"id": None}, {}], ids=str)
+async def test_manual_sync_of_the_customers_own_record(bridge: BridgeFactory, own: dict[str, Any]) -> None:
+    wire = Wire()
+    async with bridge(wire) as client:
+        record = {name: value for name, value in RECORD.items() if name != "id"}
+        answer = await Operator(client).post("/customers/1/sync", record | own)
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["customer_id"] == "1"
+    assert wire.operations == ["add"]
+
+
 async def test_manual_sync_fails_as_the_webhook_does(bridge: BridgeFactory) -> None:
     async with bridge(Wire(add=REFUSED)) as client:
         answer = await Operator(client).post(SYNC, RECORD)
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["type"] == "/errors/customer-create-or-update-failed"
+
+
+@pytest.mark.parametrize("customer_id", [".", ".."])
+async def test_a_sync_of_ids_that_would_lead_elsewhere_is_refused(bridge: BridgeFactory, customer_id: str) -> None:
+    wire = Wire()
+    async with bridge(wire, **IPAAS) as client:
+        answer = await Operator(client).post("/syncs", {"customer_ids": ["1", customer_id]})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/customer_ids/1"]
+    assert wire.operations == []
 
 
 async def test_a_sync_of_many_counts(bridge: BridgeFactory) -> None:
@@ -270,6 +315,47 @@ async def test_all_failed_ones_again(bridge: BridgeFactory) -> None:
         assert (counts["total"], counts["succeeded"]) == (3, 3)
         assert (await operator.post("/transfers/retry", {"status": "running"})).status_code == 422
         assert (await operator.post("/transfers/retry", {"dry": True})).status_code == 422
+
+
+async def test_a_rerun_of_a_failed_sync_does_not_bring_back_an_older_consent(
+    bridge: BridgeFactory, sandbox: Sandbox
+) -> None:
+    async with bridge(sandbox.transport, subscription_field="Consent") as client:
+        operator = Operator(client)
+        await client.post(WEBHOOK, json=consenting("yes", 1))
+        await sandbox.fault(operation="update", status=401, times=None)
+        sync = await operator.post("/syncs", {"customer_ids": ["150713"]})
+        await operator.until(sync.headers["Location"], remaining=0, failed=1)
+        await sandbox.mend()
+        newer = (await client.post(WEBHOOK, json=consenting("no", 2))).json()["results"][0]
+        assert newer["subscription"] == "unsubscribed"
+        again = await operator.post("/transfers/retry", {"status": "failed"})
+        counts = await operator.until(again.headers["Location"], remaining=0)
+        (item,) = (await operator.get("/transfers", sync_id=sync.json()["sync_id"]))["items"]
+    assert (counts["total"], counts["skipped"]) == (1, 1)
+    assert (item["status"], item["superseded_by"]) == ("skipped", newer["transfer_id"])
+    assert [each["isSubscribed"] for each in await sandbox.customers()] == [False]
+
+
+async def test_a_rerun_of_an_old_manual_sync_leaves_a_newer_change_waiting(
+    bridge: BridgeFactory, sandbox: Sandbox
+) -> None:
+    clock = FakeClock()
+    async with bridge(sandbox.transport, clock=clock, subscription_field="Consent") as client:
+        operator = Operator(client)
+        await client.post(WEBHOOK, json=consenting("yes", 1))
+        await sandbox.fault(operation="update", status=401)
+        manual = (await operator.post(SYNC)).json()["instance"]
+        await sandbox.fault(operation="update", status=500, times=None)
+        newer = (await client.post(WEBHOOK, json=consenting("no", 2), headers=ASYNC)).headers["Location"]
+        await operator.until(newer, status="waiting")
+        await sandbox.mend()
+        again = await operator.post(f"{manual}/retry")
+        assert (again.status_code, again.json()["results"][0]["status"]) == (200, "skipped")
+        assert (await operator.get(newer))["status"] == "waiting"
+        clock.advance(22 * 60)
+        await operator.until(newer, status="succeeded")
+    assert [each["isSubscribed"] for each in await sandbox.customers()] == [False]
 
 
 async def test_rejections_show_why_and_never_what(bridge: BridgeFactory) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from app.clock import Clock
-from tests.api.operating import ASYNC, AWAY, REFUSED, Gate, Operator, person
+from tests.api.operating import ASYNC, AWAY, REFUSED, SYNC, Gate, Operator, person
 from tests.conftest import BridgeFactory
 from tests.support import (
+    RECORD,
     WEBHOOK,
     Answer,
     FakeClock,
@@ -117,3 +118,56 @@ async def test_a_caller_that_was_told_the_error_leaves_no_schedule(bridge: Bridg
         clock.advance(21 * 60 + 1)
         wire.script(add=reply(200, customer()))
         await operator.until(promised.headers["Location"], status="succeeded")
+
+
+@pytest.mark.parametrize("again", ["by its caller", "by hand"])
+async def test_a_promised_one_that_is_run_again_and_fails_stays_promised(
+    bridge: BridgeFactory, again: str
+) -> None:
+    clock = FakeClock()
+    async with bridge(Wire(add=AWAY), clock=clock) as client:
+        operator = Operator(client)
+        where = (await client.post(WEBHOOK, json=envelope(), headers=ASYNC)).headers["Location"]
+        before = await operator.until(where, status="waiting")
+        clock.advance(60)
+        if again == "by hand":
+            answer = await operator.post(f"{where}/retry")
+        else:
+            answer = await client.post(WEBHOOK, json=envelope())
+        assert (answer.status_code, answer.headers["Location"]) == (202, where)
+        shown = await operator.get(where)
+        assert (shown["status"], shown["promised"]) == ("waiting", True)
+        assert shown["next_attempt_at"] > before["next_attempt_at"]
+
+
+async def test_a_manual_sync_keeps_the_promise_of_what_it_supersedes(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(add=AWAY)) as client:
+        operator = Operator(client)
+        where = (await client.post(WEBHOOK, json=envelope(), headers=ASYNC)).headers["Location"]
+        await operator.until(where, status="waiting")
+        answer = await operator.post(SYNC)
+        assert answer.status_code == 202
+        manual = answer.headers["Location"]
+        superseded = await operator.get(where)
+        assert (superseded["status"], f"/transfers/{superseded['superseded_by']}") == ("skipped", manual)
+        shown = await operator.get(manual)
+        assert (shown["status"], shown["trigger"], shown["promised"]) == ("waiting", "manual", True)
+
+
+async def test_a_rerun_keeps_the_promise_of_what_it_supersedes(bridge: BridgeFactory) -> None:
+    async with bridge(Wire(add=AWAY)) as client:
+        operator = Operator(client)
+        newer, older = (
+            notification(tracking_guid=guid, customer=RECORD | {"updated_datetime": moment})
+            for guid, moment in (
+                ("3c90c3cc-0d44-4b50-8888-000000000002", "2026-11-24T10:02:00Z"),
+                ("3c90c3cc-0d44-4b50-8888-000000000001", "2026-11-24T10:01:00Z"),
+            )
+        )
+        failed = (await client.post(WEBHOOK, json=envelope(newer))).json()["instance"]
+        where = (await client.post(WEBHOOK, json=envelope(older), headers=ASYNC)).headers["Location"]
+        await operator.until(where, status="waiting")
+        answer = await operator.post(f"{failed}/retry")
+        assert (answer.status_code, answer.headers["Location"]) == (202, failed)
+        assert (await operator.get(where))["superseded_by"] == failed.removeprefix("/transfers/")
+        assert (await operator.get(failed))["status"] == "waiting"

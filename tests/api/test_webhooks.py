@@ -21,6 +21,7 @@ from tests.support import (
     customer,
     envelope,
     notification,
+    operation_of,
     reply,
     sent,
     with_consent,
@@ -180,6 +181,31 @@ async def test_a_failed_write_back_is_told_and_no_error(bridge: BridgeFactory) -
     (result,) = answer.json()["results"]
     assert result["status"] == "succeeded"
     assert "VALD-1" in result["reason"]
+
+
+async def test_a_link_is_written_back_once_to_each_destination(bridge: BridgeFactory) -> None:
+    wire = Wire()
+    async with bridge(wire, **IPAAS) as client:
+        for guid, destination in zip(GUIDS, ["1796", "1796", "1797", "1797"], strict=False):
+            await client.post(WEBHOOK, json=envelope(notification(tracking_guid=guid, destination=destination)))
+    assert wire.operations == ["lookup", "add", "write_back", "update", "update", "write_back", "update"]
+    written = [sent(request) for request in wire.requests if operation_of(request) == "write_back"]
+    assert [(body["system_id"], body["external_id"]) for body in written] == [(1796, "143491"), (1797, "143491")]
+
+
+async def test_a_web_page_is_no_write_back_and_the_next_transfer_writes_it_back(bridge: BridgeFactory) -> None:
+    wire = Wire(write_back=reply(text="<h1>We'll be right back</h1>"))
+    reasons = []
+    async with bridge(wire, **IPAAS) as client:
+        for guid in GUIDS[:3]:
+            answer = await client.post(WEBHOOK, json=envelope(notification(tracking_guid=guid)))
+            assert answer.status_code == 200
+            reasons.append(answer.json()["results"][0]["reason"])
+            wire.script(write_back=reply())
+    assert "could not be written back" in reasons[0]
+    assert "web page" in reasons[0]
+    assert reasons[1:] == [None, None]
+    assert wire.operations == ["lookup", "add", *["write_back"] * 3, "update", "write_back", "update"]
 
 
 FLOW_STYLES = ["flat", "nested", "text_id", "no_subscribed"]

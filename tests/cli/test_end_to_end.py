@@ -263,7 +263,7 @@ def test_keys_come_from_the_env_file_too(
 
 
 def _value(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
-    import os  # noqa: PLC0415
+    import os  # noqa: PLC0415 - for this one only
 
     value = os.environ[name]
     monkeypatch.delenv(name)

@@ -28,7 +28,7 @@ def environment(service: Running, **more: str) -> dict[str, str]:
 
 def on_a_terminal(env: dict[str, str], *args: str) -> str:
     parent, child = pty.openpty()
-    with subprocess.Popen([PROGRAM, *args], env=env, stdin=child, stdout=child, stderr=child):  # noqa: S603
+    with subprocess.Popen([PROGRAM, *args], env=env, stdin=child, stdout=child, stderr=child):  # noqa: S603 - the product
         os.close(child)
         parts = []
         try:
@@ -45,7 +45,7 @@ def test_colours_are_for_terminals_and_not_with_no_color(service: Running, run: 
     seen = on_a_terminal(environment(service), "transfers", "--limit", "1")
     assert "\x1b[32msucceeded\x1b[0m" in seen
     assert "\x1b" not in on_a_terminal(environment(service, NO_COLOR="1"), "transfers", "--limit", "1")
-    piped = subprocess.run(  # noqa: S603
+    piped = subprocess.run(  # noqa: S603 - the product
         [PROGRAM, "transfers"], env=environment(service), capture_output=True, check=True
     )
     assert b"\x1b" not in piped.stdout + piped.stderr
@@ -81,7 +81,7 @@ def test_the_sandbox_is_served_alone(tmp_path: Path) -> None:
     port = free_port()
     command = [str(PROGRAM), "sandbox", "--port", str(port)]
     env = {"PATH": os.defpath, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE) as process:  # noqa: S603 - the product
         assert process.stdout is not None
         lines = [process.stdout.readline().decode().strip() for _ in range(4)]
         process.send_signal(signal.SIGTERM)
@@ -95,7 +95,7 @@ def test_the_sandbox_is_served_alone(tmp_path: Path) -> None:
 
 def test_serve_ends_with_2_and_a_line_per_fault(tmp_path: Path) -> None:
     env = {"PATH": os.defpath, "STAMPED_API_PUBLIC_KEY": "pubkey-Zq4vT1"}
-    ran = subprocess.run([PROGRAM, "serve"], cwd=tmp_path, env=env, capture_output=True, check=False)  # noqa: S603
+    ran = subprocess.run([PROGRAM, "serve"], cwd=tmp_path, env=env, capture_output=True, check=False)  # noqa: S603 - the product
     assert ran.returncode == 2
     assert ran.stderr.decode().startswith("STAMPED_API_PRIVATE_KEY is missing: set ")
     assert b"Traceback" not in ran.stderr
@@ -109,7 +109,7 @@ def test_ctrl_c_asks_on_a_terminal(service: Running, run: Run, typed: bytes, sta
     service.fail(operation="add", status=429, retry_after="600")
     parent, child = pty.openpty()
     env = environment(service)
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - the product
         [str(PROGRAM), "sync", customer], env=env, stdin=child, stdout=child, stderr=child
     ) as process:
         os.close(child)

@@ -113,7 +113,7 @@ def main() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        print(pid, flush=True)  # noqa: T201
+        print(pid, flush=True)  # noqa: T201 - as above
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STILL_ROUNDS = 25  # turns of the loop without any work in the database; no chain of callbacks is that long
-_BACKGROUND = 3
+BACKGROUND = 3
 
 
 def change(
@@ -235,7 +235,7 @@ async def room(
     database = WatchedDatabase(path)
     clock = clock or FakeClock()
     engine = Engine(
-        connection, database, clock, wait_seconds=wait_seconds, background=_BACKGROUND, retention_days=30
+        connection, database, clock, wait_seconds=wait_seconds, background=BACKGROUND, retention_days=30
     )
     opened = Room(engine, database, stamped, clock)
     engine.start()

@@ -30,7 +30,7 @@ async def test_a_process_that_was_killed(here: Room, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     for name in ("bridge.db", "bridge.db-wal"):  # what is on the disk at the moment of a crash
         content = (tmp_path / name).read_bytes()
-        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240
+        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240 - small
     stamped = SlowStamped()
     stamped.emails = {"143491": BEFORE}
     async with room(copy, stamped=stamped) as after:

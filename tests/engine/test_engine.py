@@ -6,11 +6,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from app.clock import Clock
-from app.engine import NotTaking, Outcome
+from app.engine import NotTaking, Operations, Outcome
 from app.ledger import moves
-from tests.engine.support import Room, change, room
+from app.ledger.moves import Entered
+from tests.engine.support import BACKGROUND, Room, change, room
 
 MINUTE = 60.0
 
@@ -202,6 +205,29 @@ async def test_a_list_of_due_ones_that_is_out_of_date_runs_nothing_early(here: R
     assert here.stamped.open == []
 
 
+async def test_a_due_one_that_cannot_be_claimed_is_left_for_a_moment_and_others_go_on(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, looked_at = moves.claim, []
+
+    def claim_others(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
+        if seq == 1:
+            looked_at.append(now)
+            raise ZeroDivisionError
+        return claim(connection, seq, owner, now)
+
+    monkeypatch.setattr(moves, "claim", claim_others)
+    async with asyncio.timeout(10):
+        stuck, other = await here.promise(change(1), change(1, customer=2))
+        await here.release()
+    assert (await here.row(other)).status == "succeeded"
+    assert 1 <= len(looked_at) <= BACKGROUND, "each place looked at it once"
+    monkeypatch.undo()
+    await here.advance(1)
+    await here.release()
+    assert (await here.row(stuck)).status == "succeeded"
+
+
 async def test_nothing_is_taken_after_the_drain(here: Room) -> None:
     await here.engine.drain(0)
     for attempt in (here.engine.run([change(1)]), here.engine.rerun(1)):
@@ -226,3 +252,15 @@ async def test_a_promise_given_in_the_last_moment_is_kept(here: Room) -> None:
     await here.release("away")
     (outcome,) = caller.result()
     assert (outcome.transfer.status, outcome.transfer.promised) == ("waiting", True)
+
+
+async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None:
+    here.send(change(1))
+    await here.still()
+    (second,) = await here.promise(change(2))
+    with capture_logs() as lines:
+        (third,) = await here.promise(change(3))
+        await here.still()
+        await Operations(here.engine, here.database, here.clock, "default", fetch=False).cancel(third)
+    told = [(line["transfer_id"], line["status"]) for line in lines if line["event"] == "transfer"]
+    assert told == [(second.id, "skipped"), (third.id, "cancelled")]

@@ -64,7 +64,7 @@ async def test_the_next_start_goes_on_with_what_a_killed_process_ran(here: Room,
     copy = tmp_path / "copy.db"
     for name in ("bridge.db", "bridge.db-wal"):  # what is on the disk at the moment of a crash
         content = (tmp_path / name).read_bytes()
-        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240
+        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240 - small
     async with room(copy) as after:
         await after.release()
         (row,) = await after.rows()

@@ -49,6 +49,12 @@ async def test_the_link_is_written_back(system: str, as_sent: Any) -> None:
     }
 
 
+async def test_a_web_page_is_no_write_back() -> None:
+    with pytest.raises(CallError, match="web page") as raised:
+        await client_of(Wire(write_back=reply(text=" <h1>Back soon</h1>"))).write_external_id("1", "2", "3", GUID)
+    assert (raised.value.kind, raised.value.status) == (Kind.UNAVAILABLE, 200)
+
+
 async def test_ids_cannot_leave_their_place_in_a_path() -> None:
     wire = Wire()
     await client_of(wire).external_id("../1?x", "a/b")
@@ -77,6 +83,8 @@ async def test_token_and_client_id(client_id: str | None) -> None:
         pytest.param(reply(body="DELETED:143491"), None, id="deleted"),
         pytest.param(reply(text="DELETED:143491"), None, id="bare deleted"),
         pytest.param(reply(body=""), None, id="quoted nothing"),
+        pytest.param(reply(body=".."), None, id="folder above"),
+        pytest.param(reply(text="."), None, id="this folder"),
         pytest.param(reply(body=None), None, id="null"),
         pytest.param(reply(text=""), None, id="empty"),
         pytest.param(reply(404, text=""), None, id="404"),

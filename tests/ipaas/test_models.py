@@ -28,6 +28,9 @@ from tests.support import GUID, RECORD, ZEROS, record_of
         pytest.param('""', None, id="quoted nothing"),
         pytest.param("", None, id="empty"),
         pytest.param("  ", None, id="blank"),
+        pytest.param(".", None, id="this folder"),
+        pytest.param('".."', None, id="quoted folder above"),
+        pytest.param("...", "...", id="three dots"),
         pytest.param(None, None, id="null"),
     ],
 )
@@ -77,7 +80,7 @@ def test_ids_are_numbers_or_text_and_kept_as_text(given_id: Any, read: str | Non
     assert (record.id, record.customer_number) == (read, read)
 
 
-@pytest.mark.parametrize("given_id", [True, 1.5, [], {}, "x" * 101, "a\nb", "a\x00b", "  "])
+@pytest.mark.parametrize("given_id", [True, 1.5, [], {}, "x" * 101, "a\nb", "a\x00b", "  ", ".", "..", " .. "])
 def test_what_is_no_id_is_pointed_at(given_id: Any) -> None:
     with pytest.raises(ValidationError) as raised:
         read_record(RECORD | {"id": given_id})
@@ -106,6 +109,8 @@ def test_a_field_may_be_null_or_absent(field: str) -> None:
         ({"custom_fields": {}}, "/custom_fields"),
         ({"custom_fields": [{}, {"custom_field_name": 7}]}, "/custom_fields/1/custom_field_name"),
         ({"external_ids": [{"system_id": []}]}, "/external_ids/0/system_id"),
+        ({"external_ids": [{"system_id": "1796", "external_id": ".."}]}, "/external_ids/0/external_id"),
+        ({"customer_number": "."}, "/customer_number"),
     ],
 )
 def test_a_wrong_field_is_pointed_at_and_not_shown(fields: dict[str, Any], pointer: str) -> None:

@@ -23,7 +23,7 @@ async def add(ledger: Ledger, *customers: str, fetch: bool = True) -> list[int]:
 
 async def enter(ledger: Ledger, *, fetch: bool = True) -> list[int]:
     """All that is left to enter; every item's seq, in order."""
-    while await ledger.do(bulk.enter_some, ledger.now, fetch=fetch):
+    while await ledger.do(bulk.enter_some, ledger.now, fetch=fetch) is not None:
         pass
     items = (
         select(sync_items.c.transfer_seq).where(sync_items.c.sync_id == SYNC).order_by(sync_items.c.transfer_seq)
@@ -80,7 +80,7 @@ async def test_cancelling_ends_what_has_not_begun(ledger: Ledger) -> None:
     first, _, third = await add(ledger, "1", "2", "3")
     assert await ledger.claim(first)
     ended = await ledger.do(bulk.cancel_sync, SYNC, ledger.now)
-    assert third in ended
+    assert third in {each.seq for each in ended}
     assert await counts(ledger) == {"total": 3, "cancelled": 2, "remaining": 1}
     assert await ledger.do(bulk.cancel_sync, SYNC, ledger.now + 5) == []
     found = await ledger.database.read(reports.sync_counts, SYNC)
@@ -92,7 +92,7 @@ async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledg
     customers = [str(number) for number in range(2 * bulk.BLOCK + 1)]
     await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
     entered = []
-    while await ledger.do(bulk.enter_some, ledger.now, fetch=True):
+    while await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None:
         entered.append(len(await ledger.database.read(reports.listed, Filter(), 200)))
         assert await counts(ledger) == {"total": len(customers), "remaining": len(customers)}
     assert entered == [bulk.BLOCK, 2 * bulk.BLOCK, len(customers)]
@@ -101,10 +101,10 @@ async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledg
 async def test_cancelling_ends_what_was_not_even_entered(ledger: Ledger) -> None:
     customers = [str(number) for number in range(bulk.BLOCK + 7)]
     await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
     assert len(await ledger.do(bulk.cancel_sync, SYNC, ledger.now)) == bulk.BLOCK
     assert await counts(ledger) == {"total": len(customers), "cancelled": len(customers)}
-    assert not await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is None
 
 
 async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> None:
@@ -186,6 +186,22 @@ async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
     assert stranger == (None, None), "which of the two is not known"
     assert await ledger.database.read(reports.last_of_customer, "default", CUSTOMER) == (record, "1797")
     assert await ledger.database.read(reports.last_of_customer, "another", CUSTOMER) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "newest"),
+    [((1, 2), 2), ((2, 1), 2), ((3, 9, 5), 9), ((None, None), None), ((9, None), None), ((None, 9), 9)],
+    ids=str,
+)
+async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
+    ledger: Ledger, minutes: tuple[int | None, ...], newest: int | None
+) -> None:
+    received = [(await ledger.accept(change(minute), None)).transfer for minute in minutes]
+    record, _ = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
+    wanted = [each.record for each, minute in zip(received, minutes, strict=True) if minute == newest]
+    assert record == wanted[-1]
+    (again,) = await add(ledger, CUSTOMER, fetch=False)
+    assert (await ledger.row(again)).record == record
 
 
 async def test_attempts_in_order(ledger: Ledger) -> None:

@@ -106,7 +106,7 @@ async def test_a_database_with_data_of_the_first_version_starts(database_url: st
     third = await database.run(moves.accept, change(customer="2"), OWNER, START)
     assert third.claimed
     assert third.transfer.seq == 4
-    while await database.run(bulk.enter_some, START, fetch=True):
+    while await database.run(bulk.enter_some, START, fetch=True) is not None:
         pass
     counts = await database.read(reports.sync_counts, "sync-1")
     assert counts is not None
@@ -220,6 +220,16 @@ async def test_what_fails_leaves_nothing_behind(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         await database.run(half)
     assert await database.read(reports.oldest_open) is None
+
+
+async def test_an_error_of_the_work_itself_is_not_taken_for_a_database_that_is_gone(database: Database) -> None:
+    def broken(_connection: Connection) -> None:
+        message = "dictionary changed size during iteration"
+        raise RuntimeError(message)
+
+    for call in (database.run, database.read):
+        with pytest.raises(RuntimeError, match="changed size"):
+            await call(broken)
 
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)

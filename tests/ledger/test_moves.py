@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from app.ledger import moves, reports, scene
+from app.ledger import endings, moves, reports, scene
 from app.ledger.stored import Stored
 from tests.ledger.support import OTHER, OWNER, RETRYABLE, Ledger, change, changed
 
@@ -209,7 +210,30 @@ async def test_a_promise_waits_for_a_move_that_is_under_way(ledger: Ledger) -> N
     assert blocked, "the promise was given in the middle of another move"
 
 
-async def _blocked_or_done(ledger: Ledger, task: asyncio.Task[Stored]) -> bool:
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_a_run_by_hand_sends_what_arrives_while_it_waits_for_its_turn(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.running(change(1)))
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def accept_slowly(connection: Connection) -> Stored:
+        entered = moves.accept(connection, change(2), None, ledger.now)
+        loop.call_soon_threadsafe(arrived.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
+        return entered.transfer
+
+    accepting = asyncio.create_task(ledger.do(accept_slowly))
+    await arrived.wait()
+    by_hand = replace(change(trigger="manual"), record=None, send_last=True)
+    sending = asyncio.create_task(ledger.accept(by_hand))
+    assert await _blocked_or_done(ledger, sending)
+    go_on.set()
+    newest, entered = await accepting, await sending
+    assert entered.transfer.record == newest.record
+    assert (await ledger.row(newest)).superseded_by == entered.transfer.id
+
+
+async def _blocked_or_done(ledger: Ledger, task: asyncio.Task[Any]) -> bool:
     """Whether another backend waits for a customer's lock before this task is done."""
 
     def blocked(connection: Connection) -> bool:
@@ -221,6 +245,18 @@ async def _blocked_or_done(ledger: Ledger, task: asyncio.Task[Stored]) -> bool:
             if await ledger.database.read(blocked):
                 return True
     return False
+
+
+async def test_what_was_taken_over_keeps_no_record_that_comes_late(ledger: Ledger) -> None:
+    late = await ledger.running(replace(change(), record=None))
+    assert await ledger.do(endings.give_up, late.seq, OWNER, ledger.now)
+    again = await ledger.claim(late.seq, OTHER)
+    assert again is not None
+    assert await ledger.do(moves.keep_loaded, again.transfer, changed(5)) is None
+    kept = await ledger.row(late)
+    assert await ledger.do(moves.keep_loaded, late, changed(4)) is None
+    assert await ledger.row(late) == kept
+    assert kept.changed_at is not None
 
 
 @pytest.mark.parametrize("state", ["accepted", "waiting"])

@@ -44,7 +44,7 @@ async def test_one_that_waits_and_one_that_arrives(ledger: Ledger, case: Case) -
     entered = await ledger.accept(change(case.second))
     if case.second_is_newer:
         assert entered.claimed, "a waiting transfer never holds up a newer change"
-        assert entered.ended == (first.seq,)
+        assert [each.seq for each in entered.ended] == [first.seq]
         assert_superseded(await ledger.row(first), entered.transfer)
     else:
         assert_superseded(entered.transfer, first)
@@ -72,7 +72,7 @@ async def test_one_that_waits_behind_one_that_then_was_sent(ledger: Ledger, case
         assert claimed.claimed
     else:
         assert not claimed.claimed
-        assert claimed.ended == (second.seq,)
+        assert [each.seq for each in claimed.ended] == [second.seq]
         assert_superseded(claimed.transfer, first)
 
 
@@ -86,7 +86,7 @@ async def test_one_that_must_be_retried_while_another_waits(ledger: Ledger, case
         assert finished.next_seq == second.seq, "the newer one runs at once"
     else:
         assert (finished.transfer.status, finished.next_seq) == ("waiting", None)
-        assert finished.ended == (second.seq,)
+        assert [each.seq for each in finished.ended] == [second.seq]
         assert_superseded(await ledger.row(second), finished.transfer)
 
 

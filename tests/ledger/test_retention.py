@@ -60,7 +60,7 @@ async def test_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
     await ledger.do(bulk.open_sync, "sync-1", "default", "retry", [failed.seq], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
     again = await ledger.claim(failed.seq)
     assert again is not None
     await ledger.finish(again.transfer)
@@ -72,7 +72,7 @@ async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> No
 
 async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> None:
     await ledger.do(bulk.open_sync, "sync-1", "default", "customers", ["1", "2"], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
     for seq in await ledger.database.read(reports.due, ledger.now, 10):
         entered = await ledger.claim(seq)
         assert entered is not None
@@ -83,6 +83,19 @@ async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> Non
     assert found is not None
     assert (found["total"], found["succeeded"], found["remaining"]) == (2, 1, 0)
     assert await ledger.do(retention.forget_transfers, START + 15) == 1
+    assert await ledger.database.read(reports.sync_counts, "sync-1") is None
+
+
+async def test_a_sync_that_is_not_entered_yet_stays(ledger: Ledger) -> None:
+    customers = [str(number) for number in range(bulk.BLOCK + 1)]
+    await ledger.do(bulk.open_sync, "sync-1", "default", "customers", customers, ledger.now)
+    later = ledger.now + 400 * DAYS
+    assert await ledger.do(retention.forget_transfers, later) == 0
+    found = await ledger.database.read(reports.sync_counts, "sync-1")
+    assert found is not None
+    assert (found["total"], found["remaining"]) == (bulk.BLOCK + 1, bulk.BLOCK + 1)
+    await ledger.do(bulk.cancel_sync, "sync-1", ledger.now)
+    await ledger.do(retention.forget_transfers, later)
     assert await ledger.database.read(reports.sync_counts, "sync-1") is None
 
 

@@ -40,6 +40,14 @@ CALLS: dict[str, Call] = {
     "subscribe": lambda client: client.set_subscription(EMAIL, subscribed=True),
     "unsubscribe": lambda client: client.set_subscription(EMAIL, subscribed=False),
 }
+WRAPPED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "list": lambda body: [body],
+    "customer": lambda body: {"customer": body},
+    "data": lambda body: {"data": body},
+    "result": lambda body: {"result": body, "success": True},
+    "results": lambda body: {"results": [body]},
+    "customer in data": lambda body: {"data": {"customer": body}},
+}
 each_call = pytest.mark.parametrize("operation", CALLS)
 
 
@@ -181,8 +189,13 @@ async def test_find_compares_the_email_exactly_ignoring_case(found: list[Any], e
         ({"success": False, "message": "No."}, Kind.REFUSED, 200, "No."),
         ({"error": "No."}, Kind.REFUSED, 200, "No."),
         ({"error": {"message": "No."}, "id": 143491}, Kind.REFUSED, 200, "No."),
+        ({"errors": ["No."]}, Kind.REFUSED, 200, "No."),
+        ({"errors": {"email": ["is odd"]}, "id": 143491}, Kind.REFUSED, 200, "email: is odd"),
     ],
-    ids=["500", "401", "text 400", "429", "404 with id", "success false", "error", "error object"],
+    ids=[
+        *("500", "401", "text 400", "429", "404 with id", "success false", "error", "error object"),
+        *("errors", "errors by field with id"),
+    ],
 )
 @each_call
 async def test_a_failure_inside_a_success(
@@ -190,6 +203,26 @@ async def test_a_failure_inside_a_success(
 ) -> None:
     error = await failure_of(operation, reply(body=body))
     assert (error.kind, error.status, error.message) == (kind, status, message)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "status"),
+    [
+        ({"httpStatusCode": 400}, Kind.REFUSED, 400),
+        ({"httpStatusCode": "401"}, Kind.DENIED, 401),
+        ({"httpStatusCode": 503}, Kind.UNAVAILABLE, 503),
+        ({"success": False}, Kind.REFUSED, 200),
+        ({"errors": ["No."]}, Kind.REFUSED, 200),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wrapped", WRAPPED)
+@pytest.mark.parametrize("operation", ["add", "update", "subscribe"])
+async def test_a_failure_inside_an_envelope_inside_a_success(
+    operation: str, wrapped: str, failure: dict[str, Any], kind: Kind, status: int
+) -> None:
+    error = await failure_of(operation, reply(body=WRAPPED[wrapped]({"message": "No."} | failure)))
+    assert (error.kind, error.status, error.message) == (kind, status, "No.")
 
 
 @pytest.mark.parametrize(
@@ -201,11 +234,20 @@ async def test_a_failure_inside_a_success(
         {"success": True},
         {"error": None},
         {"error": ""},
+        {"errors": None},
+        {"errors": []},
+        {"errors": {}},
+        {"httpStatusCode": "4000"},
+        {"httpStatusCode": "٤٠٠"},
+        {"httpStatusCode": "9" * 5000},
     ],
-    ids=str,
+    ids=lambda extra: str(extra)[:30],
 )
-async def test_what_is_no_failure_inside_a_success(extra: dict[str, Any]) -> None:
-    found = await client_of(Wire(add=reply(body=customer() | extra))).add(FIELDS)
+@pytest.mark.parametrize("wrap", [lambda body: body, *WRAPPED.values()], ids=["flat", *WRAPPED])
+async def test_what_is_no_failure_inside_a_success(
+    wrap: Callable[[dict[str, Any]], Any], extra: dict[str, Any]
+) -> None:
+    found = await client_of(Wire(add=reply(body=wrap(customer() | extra)))).add(FIELDS)
     assert found is not None
     assert found.id == "143491"
 
