@@ -27,6 +27,7 @@ from app.drain import draining_on_sigterm
 from app.engine import Engine, Operations
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ledger.database import Database, DatabaseFault, read_url
+from app.ledger.tables import SANDBOX
 from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
 from app.metrics import Metrics
@@ -69,6 +70,7 @@ def create_app(
         background=max(1, settings.stamped_concurrent_connections // 2),
         retention_days=settings.retention_days,
         metrics=metrics,
+        sandbox=bool(settings.sandbox_url),
     )
     name = connection_name(settings, clock)
     operations = Operations(engine, database, clock, name, fetch=connection.ipaas is not None)
@@ -161,7 +163,7 @@ def database_of(settings: Settings, redactor: Redactor) -> Database:
 def connection_name(settings: Settings, clock: Clock) -> str:
     """What links and repeats are kept under: another store has its own, and so has each run of the sandbox."""
     if settings.sandbox_url:
-        return f"sandbox {clock.now():%Y-%m-%dT%H:%M:%S.%f}"
+        return f"{SANDBOX}{clock.now():%Y-%m-%dT%H:%M:%S.%f}"
     return f"store {settings.stamped_api_store_hash}"
 
 

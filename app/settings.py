@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
 _SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
+SANDBOX_DATABASE = "sqlite:///data/sandbox.db"  # so that nothing of a sandbox is ever taken for a store's
 _OTHER_NAMES = {
     "STAMPED_API_PUBLIC_KEY": "STAMPED_API_USER",
     "STAMPED_API_PRIVATE_KEY": "STAMPED_API_PASSWORD",
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
             "stamped_api_store_hash": "270392",
             "ipaas_webhook_api_key": "sandbox-webhook-key",
             "operator_api_key": "sandbox-operator-key",
+            "database_url": SANDBOX_DATABASE,
             **data,
             "stamped_api_url": url,
         }

@@ -143,7 +143,10 @@ def single_transfer_routes(operations: Operations, database: Database, keyring: 
         found = await transfer_of(transfer_id)
         outcome = await operations.retry(found, preference.wait_seconds)
         if outcome is None:
-            raise _conflict(await transfer_of(transfer_id), "Only a failed, cancelled or waiting one runs again.")
+            raise _conflict(
+                await transfer_of(transfer_id),
+                "Only a failed, cancelled or waiting one runs again, and none of a sandbox at a real store.",
+            )
         return answer([outcome], preference, headers=NO_STORE)
 
     @router.post(

@@ -117,7 +117,9 @@ async def _stamped(settings: Settings, connection: Connection) -> Check:
     try:
         await connection.stamped.check()
     except CallError as error:
-        hint = f"{_stamped_hint(error)} {CATALOG[Slug.CUSTOMER].resolution}"
+        hint = _stamped_hint(error)
+        if not error.kind.retryable:
+            hint = f"{hint} {CATALOG[Slug.CUSTOMER].resolution}"
         return Check("stamped", "warn" if error.kind is Kind.THROTTLED else "fail", f"{where}: {error}", hint)
     return Check("stamped", "ok", f"{where}: the keys and the store hash are accepted")
 

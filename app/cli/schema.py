@@ -30,7 +30,7 @@ def check_database(url: URL, redactor: Redactor) -> Found:
     if url.get_backend_name() == "sqlite":
         return _check_file(Path(url.database or ""), shown, redactor)
     engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
-    return _check_schema(engine, shown, redactor, "Check that it runs, and user name and password.")
+    return _check_schema(engine, shown, redactor, "Check that it runs, its name, and user name and password.")
 
 
 def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:

@@ -27,22 +27,29 @@ _DUE_BATCH = 100
 
 
 class Dispatcher:
-    """`claim` runs a due transfer to its end, `at_once` of them; its tasks are kept in `entering`."""
+    """`claim` runs a due transfer to its end, `at_once` of them; its tasks are kept in `entering`.
 
-    def __init__(
+    `sandbox`: it runs those that are meant for a sandbox, else those that are meant for a store.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it dispatches by
         self,
         database: Database,
         clock: Clock,
         at_once: int,
         claim: Callable[[int], Awaitable[None]],
         entering: Tasks,
+        *,
+        sandbox: bool,
     ) -> None:
+        self._sandbox = sandbox
         self._database = database
         self._clock = clock
         self._slots = asyncio.Semaphore(at_once)
         self._claim = claim
         self._entering = entering
         self._due: deque[int] = deque()
+        self._in_hand: set[int] = set()
         self._wake = asyncio.Event()
         self._stopped = False
 
@@ -75,14 +82,17 @@ class Dispatcher:
         if not self._due:
             with suppress(DatabaseGone):
                 now = self._clock.now().timestamp()
-                self._due.extend(await self._database.read(reports.due, now, _DUE_BATCH))
+                found = await self._database.read(reports.due, now, _DUE_BATCH, sandbox=self._sandbox)
+                self._due.extend(seq for seq in found if seq not in self._in_hand)
         return self._due.popleft() if self._due else None
 
     async def _run_due(self, seq: int) -> None:
+        self._in_hand.add(seq)
         try:
             await self._claim(seq)
         except Exception:
             log.exception("claiming broke")
             await self._clock.sleep(_LOOK_SECONDS)  # it is due still: not again at once
         finally:
+            self._in_hand.discard(seq)
             self._slots.release()

@@ -58,7 +58,9 @@ class Engine:
         background: int,
         retention_days: float,
         metrics: Metrics | None = None,
+        sandbox: bool = False,
     ) -> None:
+        self._sandbox = sandbox
         self._database = database
         self.upkeep = Upkeep(database, clock, retention_days)
         self.entry = Entry(database, clock, self.settle, fetch=connection.ipaas is not None)
@@ -71,7 +73,7 @@ class Engine:
         self._tasks = Tasks()
         self._entering = Tasks()
         self._watchers = Watchers()
-        self._dispatcher = Dispatcher(database, clock, background, self._claim, self._entering)
+        self._dispatcher = Dispatcher(database, clock, background, self._claim, self._entering, sandbox=sandbox)
         self._given_up = asyncio.Event()
         self._last_beat = clock.monotonic()
         self.taking = False
@@ -152,7 +154,9 @@ class Engine:
     async def _rerun(self, seq: int, deadline: float, owner: str | None) -> Entered | None:
         now = self._clock.now().timestamp()
         try:
-            entered = await self._database.run(moves.rerun, seq, owner, now, promised=owner is None)
+            entered = await self._database.run(
+                moves.rerun, seq, owner, now, promised=owner is None, sandbox=self._sandbox
+            )
         except DatabaseGone:
             raise NotTaking from None
         if entered is not None:

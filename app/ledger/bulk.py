@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import moves
-from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
+from app.ledger.tables import SANDBOX, is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def enter_some(connection: Connection, now: float, *, fetch: bool) -> list[Store
     if sync["kind"] == "customers":
         entered = _add_customers(connection, sync["connection"], chunk, now, fetch=fetch)
     else:
-        entered = _rerun_all(connection, chunk, now)
+        entered = _rerun_all(connection, sync["connection"], chunk, now)
     connection.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
     _add_items(connection, sync["id"], [each.transfer.seq for each in entered])
     left_out = len(chunk) - len(entered)
@@ -77,9 +77,10 @@ def _add_customers(
     return entered
 
 
-def _rerun_all(connection: Connection, chunk: Sequence[int], now: float) -> list[moves.Entered]:
+def _rerun_all(connection: Connection, name: str, chunk: Sequence[int], now: float) -> list[moves.Entered]:
     """These again; those that are in no state for it any more are left out."""
-    entered = (moves.rerun(connection, seq, None, now, promised=True) for seq in chunk)
+    sandbox = name.startswith(SANDBOX)
+    entered = (moves.rerun(connection, seq, None, now, promised=True, sandbox=sandbox) for seq in chunk)
     return [each for each in entered if each is not None]
 
 

@@ -23,7 +23,7 @@ from app.ledger.scene import (
     superseded,
 )
 from app.ledger.stored import Stored, dump_record, hash_email, hashed, new_id
-from app.ledger.tables import PENDING, RUNNING
+from app.ledger.tables import PENDING, RUNNING, SANDBOX
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -109,14 +109,25 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
     return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
 
 
-def rerun(
-    connection: Connection, seq: int, owner: str | None, now: float, *, promised: bool = False
+def rerun(  # noqa: PLR0913 - as above
+    connection: Connection,
+    seq: int,
+    owner: str | None,
+    now: float,
+    *,
+    promised: bool = False,
+    sandbox: bool = False,
 ) -> Entered | None:
-    """Run a failed, cancelled or waiting transfer again. None = it is in no such state."""
+    """Run a failed, cancelled or waiting transfer again.
+
+    None = it is in no such state; or it is of a sandbox and this is a real store, or the other way round.
+    """
     found = enter_by_seq(connection, seq)
     if found is None or found[0]["status"] not in {"failed", "cancelled", "waiting"}:
         return None
     row, scene = found
+    if row["connection"].startswith(SANDBOX) is not sandbox:
+        return None
     return _enter_again(connection, scene, row, owner, now, {"promised": promised or _replaces_promise(scene)})
 
 

@@ -15,6 +15,7 @@ from app.ledger.tables import (
     attempts,
     is_open,
     is_pending,
+    is_sandboxed,
     rejections,
     sync_blocks,
     sync_items,
@@ -140,8 +141,11 @@ def _destination(connection: Connection, whose: ColumnElement[bool], alike: int 
     return found.pop() if len(found) == 1 else None
 
 
-def due(connection: Connection, now: float, limit: int) -> list[int]:
-    """Pending transfers whose time has come and whose customer has none running, oldest first."""
+def due(connection: Connection, now: float, limit: int, *, sandbox: bool = False) -> list[int]:
+    """Pending transfers whose time has come and whose customer has none running, oldest first.
+
+    Those of a real store, or those of a sandbox: neither is ever sent to the other.
+    """
     other = transfers.alias()
     blocked = exists().where(
         other.c.connection == transfers.c.connection,
@@ -150,7 +154,9 @@ def due(connection: Connection, now: float, limit: int) -> list[int]:
     )
     statement = (
         select(transfers.c.seq)
-        .where(is_pending, transfers.c.next_attempt_at <= now, ~blocked)
+        .where(
+            is_pending, transfers.c.next_attempt_at <= now, ~blocked, is_sandboxed if sandbox else ~is_sandboxed
+        )
         .order_by(transfers.c.seq)
         .limit(limit)
     )

@@ -22,6 +22,8 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+SANDBOX: Final = "sandbox "  # so begin the names of connections to one
+
 # SQLite numbers rows by itself only in an INTEGER primary key
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
@@ -68,6 +70,8 @@ RUNNING: Final = "running"
 PENDING: Final = ("accepted", "waiting")
 OPEN: Final = (*PENDING, RUNNING)
 FINAL: Final = ("succeeded", "skipped", "failed", "cancelled")
+
+is_sandboxed = transfers.c.connection.startswith(SANDBOX)
 
 _one_per_customer = (transfers.c.connection, transfers.c.customer_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.clock import Clock
 from app.engine import NotTaking, Operations, Outcome
-from app.ledger import moves
+from app.ledger import bulk, moves, reports
 from app.ledger.moves import Entered
 from tests.engine.support import BACKGROUND, Room, change, room
 
@@ -264,3 +265,23 @@ async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None
         await Operations(here.engine, here.database, here.clock, "default", fetch=False).cancel(third)
     told = [(line["transfer_id"], line["status"]) for line in lines if line["event"] == "transfer"]
     assert told == [(second.id, "skipped"), (third.id, "cancelled")]
+
+
+async def test_what_was_meant_for_a_sandbox_never_reaches_a_store(here: Room) -> None:
+    """The same database, once without keys and later with them; `here` is a store."""
+    trial = replace(change(1), connection="sandbox 2026-11-24T10:00:00")
+    now = here.clock.now().timestamp()
+    waiting = (await here.database.run(moves.accept, trial, None, now)).transfer
+    await here.advance(60)
+    assert here.stamped.open == []
+    assert await here.database.run(moves.cancel, waiting.seq, now) is not None
+    assert await here.engine.rerun(waiting.seq) is None
+    await here.database.run(bulk.open_sync, "sync-1", "default", "retry", [waiting.seq], now)
+    here.engine.entry.wake()
+    await here.advance(60)
+    assert here.stamped.open == []
+    assert [row.status for row in await here.rows()] == ["cancelled"]
+    assert await here.database.read(reports.due, now, 10, sandbox=True) == []
+    again = await here.database.run(moves.rerun, waiting.seq, None, now, sandbox=True)
+    assert again is not None
+    assert await here.database.read(reports.due, now, 10, sandbox=True) == [waiting.seq]

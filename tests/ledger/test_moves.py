@@ -213,6 +213,7 @@ async def test_a_promise_waits_for_a_move_that_is_under_way(ledger: Ledger) -> N
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 async def test_a_run_by_hand_sends_what_arrives_while_it_waits_for_its_turn(ledger: Ledger) -> None:
     await ledger.finish(await ledger.running(change(1)))
+    by_hand = replace(change(trigger="manual"), record=None, send_last=True)
     arrived, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -224,11 +225,11 @@ async def test_a_run_by_hand_sends_what_arrives_while_it_waits_for_its_turn(ledg
 
     accepting = asyncio.create_task(ledger.do(accept_slowly))
     await arrived.wait()
-    by_hand = replace(change(trigger="manual"), record=None, send_last=True)
     sending = asyncio.create_task(ledger.accept(by_hand))
-    assert await _blocked_or_done(ledger, sending)
+    blocked = await _blocked_or_done(ledger, sending)
     go_on.set()
-    newest, entered = await accepting, await sending
+    newest, entered = await asyncio.gather(accepting, sending)
+    assert blocked
     assert entered.transfer.record == newest.record
     assert (await ledger.row(newest)).superseded_by == entered.transfer.id
 
