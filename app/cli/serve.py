@@ -15,7 +15,7 @@ _SANDBOX_BANNER = """\
     Pages     {url}/
     Webhook   {url}/webhooks/customers
     Stamped.io stand-in  {sandbox}/
-    Keys      sandbox-webhook-key for webhooks, sandbox-operator-key to sign in (where you set none)
+    Where you set no keys, those of README.md open it ("Send a first webhook").
 """
 
 

@@ -196,7 +196,7 @@ async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
 async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
     ledger: Ledger, minutes: tuple[int | None, ...], newest: int | None
 ) -> None:
-    received = [(await ledger.accept(change(minute), None)).transfer for minute in minutes]
+    received = [await ledger.failed(change(minute)) for minute in minutes]
     record, _ = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
     wanted = [each.record for each, minute in zip(received, minutes, strict=True) if minute == newest]
     assert record == wanted[-1]
