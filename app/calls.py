@@ -126,7 +126,7 @@ def cut(message: str) -> str:
     message = printable(message)
     if len(message) <= MESSAGE_LIMIT:
         return message
-    whole = message[:MESSAGE_LIMIT].rpartition(" ")[0]
+    whole = message[: MESSAGE_LIMIT - 1].rpartition(" ")[0]
     return f"{whole or message[: MESSAGE_LIMIT - 2]} …"
 
 

@@ -156,7 +156,8 @@ class JsonClient:
             if failed is None:
                 return
             told = _status_in_body(failed)
-            body, status, refused = failed, told or status, told is None
+            status, refused = told or status, told is None
+            body = failed if message_of(failed, "") else body
         kind = Kind.REFUSED if refused else self._judge(status, answer.text)
         message = cut(self._redactor.text(message_of(body, answer.text)))
         retry_after, after = None, answer.headers.get("Retry-After")

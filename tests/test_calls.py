@@ -157,6 +157,7 @@ def test_a_message_is_cut_between_words(message: str, shown: str) -> None:
 )
 def test_no_part_of_a_word_is_shown(message: str) -> None:
     shown = cut(message)
+    assert len(shown) <= MESSAGE_LIMIT
     assert shown == message or f"{message} ".startswith(f"{shown.removesuffix(' …')} ")
 
 

@@ -37,6 +37,11 @@ def _to_optional_id(value: Any) -> Any:
     return None if value is None or value == "" else _to_id(value)
 
 
+def _to_external_id(value: Any) -> Any:
+    """What is no id does not spoil the rest of the record."""
+    return None if isinstance(value, str) and value.strip() in _NO_IDS else _to_optional_id(value)
+
+
 Id = Annotated[str, BeforeValidator(_to_id), WithJsonSchema({"type": ["string", "integer"]})]
 OptionalId = Annotated[str | None, BeforeValidator(_to_optional_id)]
 
@@ -56,7 +61,7 @@ class ExternalId(_Lenient):
     """The id of a record in another system (`system_id` = iPaaS.com subscription)."""
 
     system_id: OptionalId = None
-    external_id: OptionalId = None
+    external_id: Annotated[str | None, BeforeValidator(_to_external_id)] = None
 
 
 class CustomerRecord(_Lenient):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.stored import load_failure
@@ -27,6 +27,7 @@ def _upsert(*changed: str) -> dict[str, Any]:
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
         statement: Any = dialect.insert(links)
         new = {column: statement.excluded[column] for column in changed}
+        new["written_back_to"] = func.coalesce(new["written_back_to"], links.c.written_back_to)
         statements[name] = statement.on_conflict_do_update(index_elements=_KEY, set_=new)
     return statements
 
