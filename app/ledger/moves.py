@@ -23,7 +23,7 @@ from app.ledger.scene import (
     superseded,
 )
 from app.ledger.stored import Stored, dump_record, hash_email, hashed, new_id
-from app.ledger.tables import PENDING, RUNNING, SANDBOX
+from app.ledger.tables import PENDING, RERUNNABLE, RUNNING, SANDBOX
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -123,7 +123,7 @@ def rerun(  # noqa: PLR0913 - as above
     None = it is in no such state; or it is of a sandbox and this is a real store, or the other way round.
     """
     found = enter_by_seq(connection, seq)
-    if found is None or found[0]["status"] not in {"failed", "cancelled", "waiting"}:
+    if found is None or found[0]["status"] not in RERUNNABLE:
         return None
     row, scene = found
     if row["connection"].startswith(SANDBOX) is not sandbox:

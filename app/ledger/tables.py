@@ -69,6 +69,7 @@ transfers = Table(
 RUNNING: Final = "running"
 PENDING: Final = ("accepted", "waiting")
 OPEN: Final = (*PENDING, RUNNING)
+RERUNNABLE: Final = ("failed", "cancelled", "waiting")
 FINAL: Final = ("succeeded", "skipped", "failed", "cancelled")
 
 is_sandboxed = transfers.c.connection.startswith(SANDBOX)

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from app.catalog import CATALOG
 from app.ledger import links, reports
+from app.ledger.tables import PENDING, RERUNNABLE
 from app.monitoring.guard import PageFault, go_to, not_found
 from app.monitoring.timeline import Attempt, WriteBack, story
 
@@ -44,8 +45,8 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
             entry=CATALOG[failure.slug] if failure else None,
             record=_record(transfer, asked=asked),
             asked=asked,
-            can_rerun=transfer.status in {"failed", "cancelled", "waiting"},
-            can_cancel=transfer.status in {"accepted", "waiting"},
+            can_rerun=transfer.status in RERUNNABLE,
+            can_cancel=transfer.status in PENDING,
         )
 
     @router.get("/transfers/{transfer_id}")
