@@ -16,7 +16,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import from_json
 
-from app.calls import CallError, Kind, classify, cut, message_of, parse_retry_after
+from app.calls import ENVELOPES, CallError, Kind, classify, cut, message_of, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ ANSWER_LIMIT: Final = 1024 * 1024
 NOT_JSON: Final = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_BODY_STATUS = 599
-_WRAPPERS, _DEPTH = ("customer", "data", "result", "results"), 3
+_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class Answer:
     def is_web_page(self) -> bool:
         """Something in front of the API may have answered, such as "We'll be right back" with a 200."""
         return self.body is NOT_JSON and self.text.lstrip().startswith("<")
+
+    def refuse_web_page(self, operation: str) -> None:
+        """For calls that no API answers so. Raises CallError."""
+        if self.is_web_page:
+            raise CallError(operation, Kind.UNAVAILABLE, self.status, "the answer is a web page")
 
 
 class JsonClient:
@@ -178,7 +183,7 @@ def _parts(body: Any, depth: int = _DEPTH) -> Iterator[dict[str, Any]]:
         body = body[0] if body else None
     if isinstance(body, dict):
         yield body
-        for name in _WRAPPERS if depth else ():
+        for name in ENVELOPES if depth else ():
             yield from _parts(body.get(name), depth - 1)
 
 

@@ -24,7 +24,7 @@ def check(*, as_json: Json = False) -> None:
     Exit code 0: all is well, or a warning; 1: a check failed; 2: the settings cannot be used.
     """
     from app.cli import probes  # noqa: PLC0415 - the other commands start faster without the whole product
-    from app.settings import SettingsFault  # noqa: PLC0415 - other commands start without it
+    from app.settings import SettingsFault  # noqa: PLC0415 - as above
 
     out = Output(json=as_json)
     found: list[Check] = []

@@ -63,13 +63,13 @@ class Engine:
         self._sandbox = sandbox
         self._database = database
         self.upkeep = Upkeep(database, clock, retention_days)
-        self.entry = Entry(database, clock, self.settle, fetch=connection.ipaas is not None)
+        self._fetch = connection.ipaas is not None
+        self.entry = Entry(database, clock, self.settle, fetch=self._fetch)
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._runner = Runner(
             connection, database, clock, metrics or Metrics(), self._ended, self._lost, self._is_cut_off
         )
-        self._fetch = connection.ipaas is not None
         self._tasks = Tasks()
         self._entering = Tasks()
         self._watchers = Watchers()
@@ -119,10 +119,6 @@ class Engine:
         deadline, owner = self._patience(wait_seconds)
         entered = await asyncio.shield(self._entering.start(self._rerun(seq, deadline, owner)))
         return await self._outcome(entered, deadline) if entered else None
-
-    def look(self) -> None:
-        """Look for due transfers now."""
-        self._dispatcher.wake()
 
     def settle(self, *ended: Stored) -> None:
         """These ended without an attempt: say so, and look for what is due now."""

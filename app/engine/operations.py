@@ -43,7 +43,7 @@ class Operations:
     ) -> Outcome:
         """Send one customer: the given record, else iPaaS.com's, else the last received. Raises NoRecord."""
         if record is None and not self._fetch:
-            last, _ = await self._read(reports.last_of_customer, self._connection, customer_id)
+            last = await self._read(reports.last_record, self._connection, customer_id)
             if last is None:
                 raise NoRecord
         new = moves.NewTransfer(

@@ -111,8 +111,7 @@ class IpaasClient:
             "tracking_guid": tracking_guid,
         }
         answer = await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body)
-        if answer.is_web_page:
-            raise CallError(_WRITE_BACK, Kind.UNAVAILABLE, answer.status, "the answer is a web page")
+        answer.refuse_web_page(_WRITE_BACK)
 
 
 def judge(status: int, text: str) -> Kind:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.ipaas.models import read_record
-from app.ledger.reports import last_of_customer
+from app.ledger.reports import last_destination, last_record
 from app.ledger.scene import (
     Scene,
     add,
@@ -109,7 +109,7 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
     return Entered(transfer, transfer.status == RUNNING, scene.link, ended=ended)
 
 
-def rerun(  # noqa: PLR0913 - as above
+def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     connection: Connection,
     seq: int,
     owner: str | None,
@@ -140,7 +140,7 @@ def claim(connection: Connection, seq: int, owner: str, now: float) -> Entered |
     newer = scene.sent_newer(row)
     if newer is not None:
         return _settled(change(connection, row, superseded(newer, now)))
-    if scene.has_running:
+    if scene.has_running():
         return None
     return Entered(change(connection, row, _claim(scene, row, owner, now)), claimed=True, link=scene.link)
 
@@ -151,7 +151,7 @@ def repair(connection: Connection, lost: Stored, now: float, *, fetch: bool) -> 
     None = nothing newer was sent meanwhile, or what waits will be sent anyway.
     """
     scene = enter(connection, lost.connection, lost.customer_id)
-    overtaken = scene.has_running_besides(lost.seq) or scene.sent_newer(asdict(lost)) is not None
+    overtaken = scene.has_running(but=lost.seq) or scene.sent_newer(asdict(lost)) is not None
     if not overtaken or scene.pending() is not None:
         return None
     guid, newest = lost.tracking_guid, not fetch
@@ -191,11 +191,12 @@ def cancel(connection: Connection, seq: int, now: float) -> Stored | None:
 
 def _by_hand(connection: Connection, scene: Scene, new: NewTransfer) -> NewTransfer:
     """It goes where the customer's last one went, and keeps the promise of what it supersedes."""
-    record, destination = last_of_customer(connection, new.connection, new.customer_id)
+    whose = (connection, new.connection, new.customer_id)
+    last = last_record(*whose) if new.send_last and new.record is None else None
     return replace(
         new,
-        record=read_record(json.loads(record)) if new.send_last and new.record is None and record else new.record,
-        destination=new.destination or destination,
+        record=read_record(json.loads(last)) if last else new.record,
+        destination=new.destination or last_destination(*whose),
         promised=new.promised or _replaces_promise(scene),
     )
 
@@ -252,7 +253,7 @@ def _settled(transfer: Stored) -> Entered:
 
 def _claim(scene: Scene, row: Any, owner: str | None, now: float) -> dict[str, Any]:
     """Running under `owner`; accepted where there is none, or where the customer has one running."""
-    if owner is None or scene.has_running:
+    if owner is None or scene.has_running():
         return {"status": "accepted", "next_attempt_at": now}
     return {
         "status": RUNNING,

@@ -110,16 +110,11 @@ def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
-def last_of_customer(connection: Connection, name: str, customer_id: str | None) -> tuple[str | None, str | None]:
-    """The newest record that was received of a customer (JSON), by its own date, else by the order of receipt.
-
-    And its last known destination, else that of the connection, where all went to the same one lately.
-    """
-    everybody = transfers.c.connection == name
-    mine = and_(everybody, transfers.c.customer_id == customer_id)
+def last_record(connection: Connection, name: str, customer_id: str | None) -> str | None:
+    """The newest record that was received of a customer (JSON), by its own date, else by the order of receipt."""
     received = (
         select(transfers.c.seq, transfers.c.changed_at)
-        .where(mine, transfers.c.record.is_not(None))
+        .where(_of_customer(name, customer_id), transfers.c.record.is_not(None))
         .order_by(transfers.c.seq.desc())
         .limit(_MOST_RECORDS)
     )
@@ -127,11 +122,17 @@ def last_of_customer(connection: Connection, name: str, customer_id: str | None)
     for row in reversed(connection.execute(received).all()):
         if newest is None or not older(row.changed_at, row.seq, newest.changed_at, newest.seq):
             newest = row
-    record = scene.by_seq(connection, newest.seq) if newest is not None else None
+    return by_seq(connection, newest.seq).record if newest is not None else None
 
-    return record["record"] if record else None, _destination(connection, mine) or _destination(
-        connection, everybody, alike=_ALIKE
-    )
+
+def last_destination(connection: Connection, name: str, customer_id: str | None) -> str | None:
+    """A customer's last known destination, else that of the connection, where all went to the same one lately."""
+    mine = _destination(connection, _of_customer(name, customer_id))
+    return mine or _destination(connection, transfers.c.connection == name, alike=_ALIKE)
+
+
+def _of_customer(name: str, customer_id: str | None) -> ColumnElement[bool]:
+    return and_(transfers.c.connection == name, transfers.c.customer_id == customer_id)
 
 
 def _destination(connection: Connection, whose: ColumnElement[bool], alike: int = 1) -> str | None:

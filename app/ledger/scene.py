@@ -55,14 +55,9 @@ class Scene:
         """The customer's pending transfer, unless it is the one with this id."""
         return next((row for row in self.rows if row["status"] in PENDING and row["id"] != but), None)
 
-    @property
-    def has_running(self) -> bool:
-        """Whether one runs."""
-        return any(row["status"] == RUNNING for row in self.rows)
-
-    def has_running_besides(self, seq: int) -> bool:
-        """Whether another one than this runs."""
-        return any(row["status"] == RUNNING and row["seq"] != seq for row in self.rows)
+    def has_running(self, but: int | None = None) -> bool:
+        """Whether one runs, unless it is the one with this seq."""
+        return any(row["status"] == RUNNING and row["seq"] != but for row in self.rows)
 
     def sent_newer(self, row: Any) -> str | None:
         """The id of the change that was sent already and is newer than this one."""

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from app.calls import CallError, Kind
-from app.http_client import Answer, JsonClient
+from app.calls import CallError
+from app.http_client import JsonClient
 from app.metrics import Metrics
 from app.redaction import basic_credentials
 from app.stamped.models import StampedCustomer, customer_in, customers_in
@@ -80,7 +80,7 @@ class StampedClient:
         """
         path = f"/dashboard/customers/{quote(customer_id, safe='')}"
         answer = await self._http.call("update", "POST", path, json=fields)
-        _refuse_web_page("update", answer)
+        answer.refuse_web_page("update")
         found = customer_in(answer.body)
         if found is None:
             return StampedCustomer(customer_id, email=None, is_subscribed=None)
@@ -101,7 +101,7 @@ class StampedClient:
     async def check(self) -> None:
         """A read-only call that shows whether address, keys and store hash are right. A web page is no success."""
         answer = await self._http.call("check", "GET", "/dashboard/customers", params={"search": _NOBODY})
-        _refuse_web_page("check", answer)
+        answer.refuse_web_page("check")
 
     async def set_subscription(self, email: str, *, subscribed: bool) -> bool:
         """Subscribe or unsubscribe this e-mail from survey and review e-mails.
@@ -118,8 +118,3 @@ class StampedClient:
             params=who if self._email_in == "query" else None,
         )
         return answer.body is not False and not answer.is_web_page
-
-
-def _refuse_web_page(operation: str, answer: Answer) -> None:
-    if answer.is_web_page:
-        raise CallError(operation, Kind.UNAVAILABLE, answer.status, "the answer is a web page")

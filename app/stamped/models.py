@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.calls import ENVELOPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ENVELOPES = ("customer", "data", "result", "results", "customers")
+_ENVELOPES = (*ENVELOPES, "customers")
 _DEPTH = 4
 
 

@@ -207,7 +207,7 @@ class Room:
         """Time passes, and the dispatcher takes its regular look."""
         self.fake_clock.advance(seconds)
         await self.still()
-        self.engine.look()
+        self.engine.settle()
         await self.still()
 
     async def rows(self) -> list[Stored]:

@@ -199,7 +199,7 @@ async def test_a_list_of_due_ones_that_is_out_of_date_runs_nothing_early(here: R
     await here.still()
     here.engine._dispatcher._due.append(stored.seq)  # read while it was accepted, looked at when it waits
     await here.release("away")
-    here.engine.look()
+    here.engine.settle()
     await here.still()
     row = await here.row(stored)
     assert (row.status, row.attempts) == ("waiting", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from app.ledger import bulk, endings, reports
 from app.ledger.reports import Filter
@@ -172,20 +172,25 @@ async def test_the_oldest_open_one(ledger: Ledger) -> None:
     assert await ledger.database.read(reports.oldest_open) == START + 100
 
 
+def last_of_customer(connection: Connection, name: str, customer_id: str) -> tuple[str | None, str | None]:
+    whose = (connection, name, customer_id)
+    return reports.last_record(*whose), reports.last_destination(*whose)
+
+
 async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
-    none = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
+    none = await ledger.database.read(last_of_customer, "default", CUSTOMER)
     assert none == (None, None)
     await ledger.accept(replace(change(1), destination="1796"))
     last = await ledger.accept(change(2))
     await ledger.accept(replace(change(), record=None, destination=None))
-    record, destination = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
+    record, destination = await ledger.database.read(last_of_customer, "default", CUSTOMER)
     assert (record, destination) == (last.transfer.record, "1796")
-    assert await ledger.database.read(reports.last_of_customer, "default", "stranger") == (None, "1796")
+    assert await ledger.database.read(last_of_customer, "default", "stranger") == (None, "1796")
     await ledger.accept(replace(change(1), destination="1797"))
-    stranger = await ledger.database.read(reports.last_of_customer, "default", "stranger")
+    stranger = await ledger.database.read(last_of_customer, "default", "stranger")
     assert stranger == (None, None), "which of the two is not known"
-    assert await ledger.database.read(reports.last_of_customer, "default", CUSTOMER) == (record, "1797")
-    assert await ledger.database.read(reports.last_of_customer, "another", CUSTOMER) == (None, None)
+    assert await ledger.database.read(last_of_customer, "default", CUSTOMER) == (record, "1797")
+    assert await ledger.database.read(last_of_customer, "another", CUSTOMER) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +202,7 @@ async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
     ledger: Ledger, minutes: tuple[int | None, ...], newest: int | None
 ) -> None:
     received = [await ledger.failed(change(minute)) for minute in minutes]
-    record, _ = await ledger.database.read(reports.last_of_customer, "default", CUSTOMER)
+    record, _ = await ledger.database.read(last_of_customer, "default", CUSTOMER)
     wanted = [each.record for each, minute in zip(received, minutes, strict=True) if minute == newest]
     assert record == wanted[-1]
     (again,) = await add(ledger, CUSTOMER, fetch=False)
