@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,33 @@ class Link:
     written_back: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What is due beside the record: `no` = a "no" that an earlier record said, and that was never applied.
+
+    `in_doubt`: an earlier call had no answer and may still take effect, so no state that is read can be trusted.
+    """
+
+    no: bool = False
+    in_doubt: bool = False
+
+
+NOTHING_DUE: Final = Consent()
+
+
 class Links(Protocol):
     """Remembers the link of the customer that is being transferred."""
 
     async def known(self) -> Link | None:
         """The link of an earlier transfer."""
+        ...
+
+    async def unseen(self) -> str | None:
+        """The id of the customer that an earlier call created without an answer. Raises CallError."""
+        ...
+
+    async def is_anothers(self, external_id: str) -> bool:
+        """Whether this Stamped.io id is the link of another customer."""
         ...
 
     async def remember(self, external_id: str) -> None:

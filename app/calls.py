@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MESSAGE_LIMIT = 500
+WRITES = frozenset({"create", "update", "subscribe", "unsubscribe"})  # what changes a customer at Stamped.io
 ENVELOPES = ("customer", "data", "result", "results")  # what an answer may be wrapped in
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _STRIP_LIMIT = 20_000
@@ -54,13 +55,22 @@ _ANSWERS: dict[Kind, tuple[int, bool]] = {
 
 @dataclass(slots=True)
 class CallError(Exception):
-    """A call failed. `message` is redacted and cut; `retry_after` is in seconds; `status` None = no answer."""
+    """A call failed. `message` is redacted and cut; `retry_after` is in seconds; `status` None = no answer.
+
+    `sent` False: it never left, so it cannot have had any effect.
+    """
 
     operation: str
     kind: Kind
     status: int | None
     message: str
     retry_after: float | None = None
+    sent: bool = True
+
+    @property
+    def is_unanswered(self) -> bool:
+        """It may have taken effect, or still will."""
+        return self.status is None and self.sent and self.operation in WRITES
 
     def __str__(self) -> str:
         """The text that follows the documented sentence."""

@@ -129,7 +129,7 @@ class JsonClient:
             raise CallError(operation, Kind.TIMEOUT, None, message) from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
             message = f"no connection ({_cause(error)})"
-            raise CallError(operation, Kind.UNAVAILABLE, None, message) from None
+            raise CallError(operation, Kind.UNAVAILABLE, None, message, sent=_has_left(error)) from None
 
     async def _exchange(
         self, operation: str, method: str, path: str, json: Any, params: Mapping[str, str] | None
@@ -201,6 +201,14 @@ def _reports_failure(body: dict[str, Any]) -> bool:
     """`success: false`, or an `error` or `errors` that says something, inside a 2xx (guessed)."""
     success = body.get("success")
     return success is False or str(success).lower() == "false" or bool(body.get("error") or body.get("errors"))
+
+
+def _has_left(error: Exception) -> bool:
+    """Whether the request may have been received: not where there was never a connection to send it on."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientError):  # a connection that broke later comes as ConnectTimeout, too
+        return not isinstance(cause, aiohttp.ClientConnectorError)
+    return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL)
 
 
 def _cause(error: Exception) -> str:

@@ -69,11 +69,12 @@ def create_app(
         wait_seconds=settings.response_timeout_seconds,
         background=max(1, settings.stamped_concurrent_connections // 2),
         retention_days=settings.retention_days,
+        retry_unit_seconds=settings.retry_unit_seconds,
         metrics=metrics,
         sandbox=bool(settings.sandbox_url),
     )
     name = connection_name(settings, clock)
-    operations = Operations(engine, database, clock, name, fetch=connection.ipaas is not None)
+    operations = Operations(engine, database, name, fetch=connection.ipaas is not None)
     keyring = Keyring.of(settings.webhook_keys, [operator_key])
 
     @asynccontextmanager

@@ -107,6 +107,13 @@ class Mapping:
             return None
         return read_consent(self.subscribed.value(record, record.view()))
 
+    def readable_consent(self, record: CustomerRecord) -> bool | None:
+        """The same, where what cannot be read counts as absent."""
+        try:
+            return self.wants_subscription(record)
+        except (UnreadableConsent, ValueFault):
+            return None
+
 
 def read_consent(value: Any) -> bool | None:
     """True, False, or None for no consent value. Raises UnreadableConsent, naming the value."""

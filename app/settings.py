@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     retention_days: Annotated[float, Field(gt=0, le=3650)] = Field(
         30, description="the days after which records of finished transfers are deleted"
     )
+    retry_unit_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        600, description="the seconds that try n of a 202 is followed after, times n·(n+1)"
+    )
     response_timeout_seconds: Seconds = Field(25, description="the seconds a caller is kept waiting, up to 120")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"

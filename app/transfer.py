@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from app.attempt import Failure, Link, StampedAnswer, TransferFailed
+from app.attempt import NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
 from app.calls import CallError, Kind
 from app.catalog import CATALOG, Slug
 from app.mapping import UnreadableConsent, ValueFault
@@ -18,7 +18,7 @@ from app.mapping import UnreadableConsent, ValueFault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.attempt import Change, Links, Progress
+    from app.attempt import Change, Consent, Links, Progress
     from app.clock import Clock
     from app.connection import Connection
     from app.ipaas.models import CustomerRecord
@@ -41,7 +41,7 @@ async def load_record(change: Change, connection: Connection, tries: Tries) -> C
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One attempt to bring one customer to Stamped.io."""
+    """One attempt to bring one customer to Stamped.io. `verifies`: only what differs there is set again."""
 
     change: Change
     record: CustomerRecord
@@ -50,17 +50,26 @@ class Transfer:
     tries: Tries
     clock: Clock
     progress: Progress
+    due: Consent = NOTHING_DUE
+    verifies: bool = False
 
     async def run(self) -> None:
         """Do it all, and note in `progress` what was done. Raises TransferFailed."""
         progress, clock = self.progress, self.clock
-        fields = self._map()
-        with progress.step("link", clock):
-            link = await self._known_link(fields)
-        if link is not None:  # saved before, whatever comes now
-            progress.external_id, progress.written_back = link.external_id, link.written_back
-        with progress.step("upsert", clock):
-            saved = await self._upsert(link, fields)
+        try:
+            fields = self._map()
+            with progress.step("link", clock):
+                link = await self._known_link(fields)
+            if link is None and self.verifies:
+                progress.notes.append("Nothing of what was sent is at Stamped.io.")
+                return
+            if link is not None:  # saved before, whatever comes now
+                progress.external_id, progress.written_back = link.external_id, link.written_back
+            with progress.step("upsert", clock):
+                saved = await self._upsert(link, fields)
+        except TransferFailed as failed:
+            await self._withdraw_all_the_same(failed.failure)
+            raise
         if link is None or link.external_id != saved.id:
             await self.links.remember(saved.id)
             link = Link(saved.id, written_back=False)
@@ -78,47 +87,63 @@ class Transfer:
             raise TransferFailed(_refusal(Slug.CUSTOMER, str(fault))) from None
 
     async def _known_link(self, fields: StampedFields) -> Link | None:
-        """The link decides create or update, not the scope."""
-        ipaas, change = self.connection.ipaas, self.change
+        """The link decides create or update, not the scope. One that is another customer's is none."""
+        ipaas, change, links = self.connection.ipaas, self.change, self.links
         destination = change.destination
-        told = self.record.link(destination)
-        if told is not None:
+        told, known = self.record.link(destination), await links.known()
+        if told is not None and known is not None and told == known.external_id:
             return Link(told, written_back=True)
-        with _failing_as(Slug.CUSTOMER, self.connection, fields):
-            known = await self.links.known()
-        if known is not None or ipaas is None or destination is None:
+        if told is not None and not await links.is_anothers(told):
+            return Link(told, written_back=True)
+        if known is not None:
             return known
+        with _failing_as(Slug.CUSTOMER, self.connection, fields):
+            unseen = await links.unseen()
+        if unseen is not None or ipaas is None or destination is None:
+            return Link(unseen, written_back=False) if unseen else None
         with _failing_as(Slug.NOT_LOADED, self.connection, fields):
             found = await self.tries(lambda: ipaas.external_id(change.customer_id, destination))
-        return Link(found, written_back=True) if found else None
+        return Link(found, written_back=True) if found and not await links.is_anothers(found) else None
 
     async def _upsert(self, link: Link | None, fields: StampedFields) -> StampedCustomer:
         with _failing_as(Slug.CUSTOMER, self.connection, fields):
-            saved = await (self._add(fields) if link is None else self._update(link, fields))
-        self.progress.action = self.progress.action or "created"
+            if link is not None and self.verifies:
+                found = await self._read(link.external_id)
+                if found is not None and found.holds(fields.body):
+                    self.progress.notes.append("Verified after a call without an answer: nothing differed.")
+                    return found
+            saved = await (self._add(fields) if link is None else self._update(link.external_id, fields))
         self.progress.external_id = saved.id
         return saved
 
-    async def _update(self, link: Link, fields: StampedFields) -> StampedCustomer:
-        """A linked customer that is gone: the one that an earlier transfer saved, else added and linked anew."""
+    async def _update(self, external_id: str, fields: StampedFields) -> StampedCustomer:
+        """A linked customer that is gone: the one that an earlier transfer saved, else added and linked anew.
+
+        The last failure counts, of whichever of these calls.
+        """
         progress = self.progress
         try:
-            saved = await self.tries(lambda: self.connection.stamped.update(link.external_id, fields.body))
+            saved = await self.tries(lambda: self.connection.stamped.update(external_id, fields.body))
         except CallError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             progress.external_id = None
-            remembered = await self.links.known()
-            if remembered is not None and remembered.external_id != link.external_id:
-                return await self._update(remembered, fields)
-            try:
-                saved = await self._add(fields)
-            except CallError:
-                raise error from None  # the first error is the cause: a wrong store answers 404 to everything
+            another = await self._another(external_id)
+            if another is not None:
+                return await self._update(another, fields)
+            saved = await self._add(fields)
             progress.notes.append("The linked customer was gone at Stamped.io; it was added and linked anew.")
         else:
             progress.action = "updated"
         return saved
+
+    async def _another(self, gone: str) -> str | None:
+        """What else the customer may be known under: an earlier link, or what a call without an answer left."""
+        known = await self.links.known()
+        if known is not None and known.external_id != gone:
+            return known.external_id
+        unseen = await self.links.unseen()
+        return unseen if unseen != gone else None
 
     async def _add(self, fields: StampedFields) -> StampedCustomer:
         """Create, or update by e-mail; an answer without an id is looked up, never sent twice."""
@@ -128,6 +153,7 @@ class Transfer:
         if saved is None:
             message = "neither the answer nor a search by e-mail names the customer"
             raise CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message)
+        self.progress.action = "created"
         return saved
 
     async def _write_back(self, external_id: str, fields: StampedFields) -> None:
@@ -150,29 +176,74 @@ class Transfer:
             progress.written_back = True
 
     async def _reconcile(self, saved: StampedCustomer, fields: StampedFields) -> None:
-        """Only if consent is mapped and differs from Stamped.io's state."""
+        """Only if consent is mapped and differs from Stamped.io's state; a "no" that is due counts as mapped."""
         mapping, progress = self.connection.mapping, self.progress
+        progress.subscription = "not_mapped"
         if mapping.subscribed is None:
-            progress.subscription = "not_mapped"
             return
-        try:
-            wanted = mapping.wants_subscription(self.record)
-        except (UnreadableConsent, ValueFault) as fault:
+        wanted, fault = self._wanted()
+        if wanted is not None:
+            progress.subscription = None
+            with _failing_as(Slug.SUBSCRIPTION, self.connection, fields):
+                await self._subscribe(saved, fields.email, wanted=wanted)
+        if fault is not None:
             text = self.connection.redactor.text(str(fault), names=fields.names)
+            progress.subscription = None if wanted is None else progress.subscription
             raise TransferFailed(_refusal(Slug.SUBSCRIPTION, text)) from None
         if wanted is None:
-            progress.subscription = "not_mapped"
             progress.notes.append("The record carries no consent value; the subscription was left as it is.")
+
+    def _wanted(self) -> tuple[bool | None, Exception | None]:
+        """The consent, and why the record's own could not be read. A "no" that is due comes first."""
+        try:
+            said, fault = self.connection.mapping.wants_subscription(self.record), None
+        except (UnreadableConsent, ValueFault) as unreadable:
+            said, fault = None, unreadable
+        return (False if self.due.no else said), fault
+
+    async def _subscribe(self, saved: StampedCustomer, email: str, *, wanted: bool) -> None:
+        """In doubt no state is trusted, and the call is always made."""
+        in_doubt = self.tries.unanswered_at is not None or (self.due.in_doubt and not self.verifies)
+        current = None if in_doubt else saved.is_subscribed
+        if current is None and not in_doubt:
+            current = await self.tries(lambda: self._state(saved.id))
+        if current is wanted:
+            self.progress.subscription = "unchanged"
             return
-        with _failing_as(Slug.SUBSCRIPTION, self.connection, fields):
-            current = saved.is_subscribed
-            if current is None:
-                current = await self.tries(lambda: self._state(saved.id))
-            if current is wanted:
-                progress.subscription = "unchanged"
-                return
-            await self.tries(lambda: self._set_subscription(fields.email, saved.id, wanted=wanted))
-        progress.subscription = "subscribed" if wanted else "unsubscribed"
+        await self.tries(lambda: self._set_subscription(email, saved.id, wanted=wanted))
+        self.progress.subscription = "subscribed" if wanted else "unsubscribed"
+
+    async def _withdraw_all_the_same(self, failure: Failure) -> None:
+        """A "no" is applied also where the record itself is refused for good, to the e-mail that Stamped.io has.
+
+        Raises TransferFailed where only that fails in a way that may pass: it is to be tried again.
+        """
+        if failure.slug is not Slug.CUSTOMER or failure.status != Kind.REFUSED.status:
+            return
+        if self.connection.mapping.subscribed is None or self._wanted()[0] is not False:
+            return
+        known = await self.links.known()
+        external_id = self.progress.external_id or (known.external_id if known else None)
+        if external_id is None:
+            return
+        self.progress.external_id = external_id
+        try:
+            with _failing_as(Slug.SUBSCRIPTION, self.connection), self.progress.step("subscription", self.clock):
+                saved = await self._read(external_id)
+                if saved is not None and saved.email:
+                    await self._subscribe(saved, saved.email, wanted=False)
+        except TransferFailed as failed:
+            if failed.failure.retryable:
+                raise
+
+    async def _read(self, external_id: str) -> StampedCustomer | None:
+        """None = gone, or no answer that names a customer. Raises CallError."""
+        try:
+            return await self.tries(lambda: self.connection.stamped.get(external_id))
+        except CallError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
 
     async def _set_subscription(self, email: str, customer_id: str, *, wanted: bool) -> None:
         """A web page may stand for a success or for a failure: then the state that it left counts."""

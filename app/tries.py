@@ -22,11 +22,15 @@ class Tries:
 
     `deadline` is in `clock.monotonic` seconds. It never cuts a call that has begun; each has a time-out of its
     own. A call that timed out is only repeated when as much time is left as it took.
+
+    `unanswered_at`: when a call that may have taken effect was last given up without an answer, also where a
+    repeat of it succeeded.
     """
 
     def __init__(self, deadline: float, clock: Clock) -> None:
         self._deadline = deadline
         self._clock = clock
+        self.unanswered_at: float | None = None
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """Raises the last CallError."""
@@ -38,6 +42,8 @@ class Tries:
                 return await call()
             except CallError as error:
                 now = self._clock.monotonic()
+                if error.is_unanswered:
+                    self.unanswered_at = now
                 least = now - began if error.kind is Kind.TIMEOUT else 0
                 pause = pause_after(error, number, self._clock.random())
                 if pause is None or pause + least > self._deadline - now:

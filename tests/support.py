@@ -252,13 +252,24 @@ def envelope(*notifications: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class FakeLinks:
-    """Remembers one customer's link; `kept` has every id that was handed over, in order."""
+    """Remembers one customer's link; `kept` has every id that was handed over, in order.
+
+    `left`: what a call without an answer left; `others`: ids of other customers.
+    """
 
     link: Link | None = None
     kept: list[str] = field(default_factory=list)
+    left: str | None = None
+    others: frozenset[str] = frozenset()
 
     async def known(self) -> Link | None:
         return self.link
+
+    async def unseen(self) -> str | None:
+        return self.left
+
+    async def is_anothers(self, external_id: str) -> bool:
+        return external_id in self.others
 
     async def remember(self, external_id: str) -> None:
         self.link = Link(external_id, written_back=False)

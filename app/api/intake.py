@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.api.problems import ProblemError
 from app.catalog import Slug
 from app.ipaas.models import Envelope, faults_of, guid_for, read_guid, read_record
-from app.ledger.moves import NewTransfer
+from app.ledger.triggers import NewTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

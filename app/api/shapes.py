@@ -74,7 +74,7 @@ class _Transfer(_Fields):
     status: Status
     scope: str
     trigger: Trigger = Field(
-        description="webhook; manual: sent by hand; sync: one of many; repair: sent again after a standstill"
+        description="webhook; manual: sent by hand; sync: one of many; verify: after a call without an answer"
     )
     attempts_made: int
     next_attempt_at: datetime | None = Field(description="While it waits for its next try")

@@ -8,12 +8,11 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from app.ledger import database
+from app.ledger import schema
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -55,24 +54,15 @@ def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:
 def _check_schema(engine: Engine, shown: str, redactor: Redactor, hint: str) -> Found:
     try:
         with engine.connect() as connection:
-            version = None
-            if inspect(connection).has_table("alembic_version"):
-                version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            state = schema.look(connection)
     except DBAPIError as error:
         reason = redactor.text(str(error.orig).strip().partition("\n")[0])
         return "fail", f"{shown}: {reason}", hint
-    known = [each.revision for each in _scripts().walk_revisions()]  # newest first
-    if version is None:
-        return "ok", f"{shown}: reachable; the schema is created at the first start", ""
-    if version not in known:
-        return "fail", f"{shown}: schema {version} is of a newer version of this product", "Update the product."
-    if version != known[0]:
-        return "warn", f"{shown}: schema {version}", f"The next start brings it to {known[0]}."
-    return "ok", f"{shown}: reachable, schema {version}", ""
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(database.__file__).parent / "migrations"))
+    if not state.usable:
+        return "fail", f"{shown}: {state.text}", state.advice
+    if state.text is None:
+        return "ok", f"{shown}: reachable, schema {schema.known()[-1]}", ""
+    return "warn" if state.advice else "ok", f"{shown}: {state.text}", state.advice
 
 
 def _is_open(path: Path) -> bool:

@@ -16,7 +16,7 @@ _TRIGGERS = {
     "webhook": "by webhook",
     "manual": "by hand",
     "sync": "by Manual Sync",
-    "repair": "after a standstill",
+    "verify": "after a call without an answer",
 }
 
 

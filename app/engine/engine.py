@@ -11,26 +11,30 @@ import structlog
 
 from app.engine.dispatcher import Dispatcher
 from app.engine.entry import Entry
-from app.engine.runner import Runner
+from app.engine.pulse import Pulse
+from app.engine.runner import Ports, Runner
 from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
-from app.ledger import endings, moves, replicas, reports
-from app.ledger.database import DatabaseGone
+from app.ledger import attempts, replicas, reports, triggers
+from app.ledger.database import DatabaseGone, SchemaFault
 from app.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from app.clock import Clock
     from app.connection import Connection
+    from app.engine.runner import Key
+    from app.engine.tasks import Watch
+    from app.ledger.attempts import Claim
     from app.ledger.database import Database
-    from app.ledger.endings import Finished
-    from app.ledger.moves import Entered, NewTransfer
     from app.ledger.stored import Stored
+    from app.ledger.triggers import Entered, NewTransfer
 
 log = structlog.stdlib.get_logger("engine")
 
 _DATABASE_SECONDS = 1.0  # between tries while it is away
 _ELSEWHERE_SECONDS = 0.25  # how often a caller looks for what another replica runs
-_LEAK_SECONDS = 5.0
 
 
 class NotTaking(Exception):
@@ -45,6 +49,9 @@ class Outcome:
     replayed: bool = False
 
 
+_Waiting = tuple["Entered", "Watch"]
+
+
 class Engine:
     """Runs transfers in this replica. A caller that stops waiting never cancels its transfer."""
 
@@ -57,32 +64,48 @@ class Engine:
         wait_seconds: float,
         background: int,
         retention_days: float,
+        retry_unit_seconds: float = 600.0,
         metrics: Metrics | None = None,
         sandbox: bool = False,
     ) -> None:
         self._sandbox = sandbox
+        self._connection = connection
         self._database = database
-        self.upkeep = Upkeep(database, clock, retention_days)
         self._fetch = connection.ipaas is not None
-        self.entry = Entry(database, clock, self.settle, fetch=self._fetch)
         self._clock = clock
         self._wait_seconds = wait_seconds
+        self.pulse = Pulse(database, clock)
+        self.upkeep = Upkeep(database, clock, retention_days)
+        self.entry = Entry(database, self.pulse, self.settle, fetch=self._fetch)
+        ports = Ports(changed=self._changed, due=self._due, loaded=self._loaded, lost=self._lost)
         self._runner = Runner(
-            connection, database, clock, metrics or Metrics(), self._ended, self._lost, self._is_cut_off
+            connection,
+            database,
+            clock,
+            self.pulse,
+            metrics or Metrics(),
+            ports,
+            unit_seconds=retry_unit_seconds,
         )
         self._tasks = Tasks()
         self._entering = Tasks()
         self._watchers = Watchers()
-        self._dispatcher = Dispatcher(database, clock, background, self._claim, self._entering, sandbox=sandbox)
+        self._dispatcher = Dispatcher(self._work, self._attempt, self._load, background, self._entering)
         self._given_up = asyncio.Event()
-        self._last_beat = clock.monotonic()
-        self.taking = False
+        self._unknown: set[tuple[Key, str]] = set()
+        self.draining = False
         self.started = False
+        self.fault: str | None = None
 
     @property
     def running(self) -> int:
-        """Transfers under way in this replica."""
+        """Attempts and loads under way in this replica."""
         return len(self._runner.running)
+
+    @property
+    def taking(self) -> bool:
+        """Whether new transfers are taken: it has started, does not stop, and the database took its heartbeats."""
+        return self.started and not self.draining and self.pulse.is_well
 
     def start(self) -> None:
         """Open the database in the background, take over what was left, then take transfers."""
@@ -90,7 +113,7 @@ class Engine:
 
     async def drain(self, seconds: float) -> None:
         """Take no more; let running ones end within `seconds`; leave the rest to the next start. Idempotent."""
-        self.taking = False
+        self.draining = True
         self._dispatcher.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -103,7 +126,7 @@ class Engine:
         with suppress(DatabaseGone):
             if self.started:
                 await self.upkeep.flush()
-                await self._database.run(replicas.leave, self._runner.replica)
+                await self._database.run(replicas.leave, self.pulse.replica)
 
     async def run(self, news: list[NewTransfer], wait_seconds: float | None = None) -> list[Outcome]:
         """Each transfer's outcome, in order; what has not ended in `wait_seconds` is promised, and goes on.
@@ -112,19 +135,20 @@ class Engine:
         """
         deadline, owner = self._patience(wait_seconds)
         entered = await asyncio.shield(self._entering.start(self._accept(news, deadline, owner)))
-        return list(await asyncio.gather(*(self._outcome(each, deadline) for each in entered)))
+        return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
 
     async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline, owner = self._patience(wait_seconds)
         entered = await asyncio.shield(self._entering.start(self._rerun(seq, deadline, owner)))
-        return await self._outcome(entered, deadline) if entered else None
+        return await self._outcome(*entered, deadline) if entered else None
 
-    def settle(self, *ended: Stored) -> None:
-        """These ended without an attempt: say so, and look for what is due now."""
-        for transfer in ended:
-            self._runner.report(transfer)
-            self._watchers.tell(transfer.seq)
+    def settle(self, *changed: Stored) -> None:
+        """These changed without an attempt: say so, and look for what is due now."""
+        for transfer in changed:
+            if transfer.is_final:
+                self._runner.report(transfer)
+        self._changed(changed)
         self._dispatcher.wake()
 
     def _patience(self, wait_seconds: float | None) -> tuple[float, str | None]:
@@ -132,114 +156,140 @@ class Engine:
         if not self.taking:
             raise NotTaking
         seconds = self._wait_seconds if wait_seconds is None else wait_seconds
-        return self._clock.monotonic() + seconds, self._runner.replica if seconds > 0 else None
+        return self._clock.monotonic() + seconds, self.pulse.replica if seconds > 0 else None
 
-    async def _accept(self, news: list[NewTransfer], deadline: float, owner: str | None) -> list[Entered]:
-        now = self._clock.now().timestamp()
+    async def _accept(self, news: list[NewTransfer], deadline: float, owner: str | None) -> list[_Waiting]:
         entered = []
         try:
             for new in news:
-                promised = replace(new, promised=owner is None)
-                each = await self._database.run(moves.accept, promised, owner, now)
+                consent = self._connection.mapping.readable_consent(new.record) if new.record else None
+                complete = replace(new, promised=owner is None, consent=consent)
+                each = await self._database.run(triggers.accept, complete, owner, self.pulse.now())
+                entered.append((each, self._watch(each)))
                 self._go_on(each, deadline)
-                entered.append(each)
         except DatabaseGone:
             raise NotTaking from None
         return entered
 
-    async def _rerun(self, seq: int, deadline: float, owner: str | None) -> Entered | None:
-        now = self._clock.now().timestamp()
+    async def _rerun(self, seq: int, deadline: float, owner: str | None) -> _Waiting | None:
+        promised = owner is None
         try:
             entered = await self._database.run(
-                moves.rerun, seq, owner, now, promised=owner is None, sandbox=self._sandbox
+                triggers.rerun,
+                seq,
+                owner,
+                self.pulse.now(),
+                fetch=self._fetch,
+                promised=promised,
+                sandbox=self._sandbox,
             )
         except DatabaseGone:
             raise NotTaking from None
-        if entered is not None:
-            self._go_on(entered, deadline)
-        return entered
+        if entered is None:
+            return None
+        watch = self._watch(entered)
+        self._go_on(entered, deadline)
+        return entered, watch
+
+    def _watch(self, entered: Entered) -> Watch:
+        """From the first moment on; what somebody else may change is looked at once more."""
+        watch = self._watchers.watch(entered.transfer)
+        if entered.claim is None and not entered.loads:
+            watch.tell(None)
+        return watch
 
     def _go_on(self, entered: Entered, deadline: float) -> None:
-        if entered.claimed:
-            self._runner.execute(entered, deadline)
+        if entered.claim is not None:
+            self._runner.attempt(entered.claim, deadline)
+        elif entered.loads:
+            self._runner.load(entered.transfer, deadline)
         if entered.ended or entered.transfer.status == "accepted":
             self.settle(*entered.ended)
 
-    async def _outcome(self, entered: Entered, deadline: float) -> Outcome:
-        if entered.replayed:
-            return Outcome(entered.transfer, replayed=True)
+    async def _outcome(self, entered: Entered, watch: Watch, deadline: float) -> Outcome:
         try:
-            transfer = await self._wait(entered.transfer, deadline)
+            if entered.replayed:
+                return Outcome(entered.transfer, replayed=True)
+            transfer = await self._wait(entered.transfer, watch, deadline)
             if not transfer.is_final and not transfer.promised:
-                transfer = await self._database.run(moves.promise, transfer.seq)
+                transfer = await self._database.run(triggers.promise, transfer.seq)
         except DatabaseGone:
             raise NotTaking from None
+        finally:
+            self._watchers.leave(watch)
         return Outcome(transfer)
 
-    async def _wait(self, transfer: Stored, deadline: float) -> Stored:
+    async def _wait(self, transfer: Stored, watch: Watch, deadline: float) -> Stored:
         """Until it ended, waits for its next try, or the deadline came."""
-        with self._watchers.watching(transfer.seq) as changed:
-            changed.set()  # what happened before anybody watched has told nobody
-            while not transfer.is_final and transfer.status != "waiting":
-                left = deadline - self._clock.monotonic()
-                if left <= 0 or self._given_up.is_set():
-                    break
-                task = self._runner.running.get(transfer.seq)
-                if task is None:
-                    await wait_at_most(changed, min(left, _ELSEWHERE_SECONDS))
-                    changed.clear()
-                else:
-                    await asyncio.wait({task}, timeout=left)
-                    if task.done() and not task.cancelled() and task.exception() is None:
-                        return task.result()
-                transfer = await self._database.read(reports.by_seq, transfer.seq)
+        while not transfer.is_final and transfer.status != "waiting":
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or self._given_up.is_set():
+                break
+            here = self._runner.runs(transfer)
+            await wait_at_most(watch.changed, left if here else min(left, _ELSEWHERE_SECONDS))
+            news = watch.take()
+            transfer = news if news is not None else await self._database.read(reports.by_seq, transfer.seq)
         return transfer
 
-    def _ended(self, finished: Finished) -> None:
-        self._watchers.tell(finished.transfer.seq)
-        if finished.ended:
-            self.settle(*finished.ended)
-        following = finished.next_seq
-        if following is None:
-            return
-        if self.taking and following in self._watchers:
-            self._entering.start(self._claim(following))  # somebody waits for it: not in the background's line
+    async def _work(self, limit: int) -> tuple[list[Claim], list[Stored]]:
+        if self.draining:
+            return [], []
+        owner, now = self.pulse.replica, self.pulse.now()
+        return await self._database.run(attempts.claim_work, owner, now, limit, sandbox=self._sandbox)
+
+    def _attempt(self, claim: Claim) -> asyncio.Task[None]:
+        self._changed(claim.covered)
+        return self._runner.attempt(claim, self._clock.monotonic() + self._wait_seconds)
+
+    def _load(self, claimed: Stored) -> asyncio.Task[None]:
+        self._changed([claimed])
+        return self._runner.load(claimed, self._clock.monotonic() + self._wait_seconds)
+
+    def _changed(self, transfers: Iterable[Stored]) -> None:
+        self._watchers.tell(transfers)
+
+    def _loaded(self, entered: Entered) -> None:
+        """Its record is in hand: the attempt goes on here, or it waits for its turn."""
+        self._changed([entered.transfer])
+        self._go_on(entered, self._clock.monotonic() + self._wait_seconds)
+        if entered.claim is None:
+            self._claim_if_watched(entered.transfer)
+
+    def _due(self, ended: Claim) -> None:
+        self._claim_if_watched(ended.lead)
+
+    def _claim_if_watched(self, one: Stored) -> None:
+        """What somebody waits for does not stand in the background's line."""
+        if not self.draining and self._watchers.wait_for(one):
+            self._entering.start(self._claim(one.connection, one.customer_id))
         else:
             self._dispatcher.wake()
 
-    def _lost(self, transfer: Stored) -> None:
-        self._entering.start(self._repair(transfer))
+    async def _claim(self, name: str, customer_id: str | None) -> None:
+        with suppress(DatabaseGone):
+            owner, now = self.pulse.replica, self.pulse.now()
+            claim = await self._database.run(attempts.claim, name, customer_id, owner, now)
+            if claim is not None:
+                self._attempt(claim)
 
-    async def _repair(self, lost: Stored) -> None:
-        while self.taking:
-            now = self._clock.now().timestamp()
+    def _lost(self, claim: Claim) -> None:
+        self._entering.start(self._doubt(claim))
+
+    async def _doubt(self, lost: Claim) -> None:
+        """What was sent here may have come after what others sent: it is looked at once more."""
+        while not self.draining:
             try:
-                entered = await self._database.run(moves.repair, lost, now, fetch=self._fetch)
+                await self._database.run(attempts.doubt, lost, self.pulse.now(), self._runner.terms())
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_SECONDS)
-                continue
-            if entered is not None:
-                log.warning("the newest change is sent again", transfer_id=entered.transfer.id)
-                self.settle(*entered.ended)
-            return
+            else:
+                log.warning("a customer is verified, for what this replica sent late", transfer_id=lost.lead.id)
+                return
 
     async def _live(self) -> None:
         """From the start of this replica to its end."""
-        while not self.started:
-            try:
-                await self._database.migrate()
-                if self._database.is_sqlite:
-                    await self._database.run(replicas.leave)
-                self.started = True
-            except DatabaseGone as gone:
-                log.warning("waiting for the database", error=str(gone))
-            except Exception:
-                log.exception("the database cannot be prepared")
-            if not self.started:
-                await self._clock.sleep(_DATABASE_SECONDS)
-        self._last_beat = self._clock.monotonic()
-        await self._beat()
-        self.taking = True
+        while not await self._open():
+            await self._clock.sleep(_DATABASE_SECONDS)
         self._tasks.start(self._dispatcher.live())
         self._tasks.start(self.upkeep.live())
         self._tasks.start(self.entry.live())
@@ -247,48 +297,64 @@ class Engine:
             await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
             await self._beat()
 
-    def _is_cut_off(self) -> bool:
-        """Whether others may have taken over what runs here. SQLite has no others."""
-        silent = self._clock.monotonic() - self._last_beat
-        return not self._database.is_sqlite and silent > replicas.FENCE_SECONDS
+    async def _open(self) -> bool:
+        """Whether the database could be opened and took the first heartbeat."""
+        self.fault = None
+        try:
+            await self._database.migrate()
+            if self._database.is_sqlite:
+                await self._database.run(replicas.leave)
+            await self.pulse.beat()
+            await self._take_over()
+        except DatabaseGone as gone:
+            log.warning("waiting for the database", error=str(gone))
+            return False
+        except SchemaFault as fault:
+            self.fault = str(fault)
+            log.error("the database cannot be used", error=self.fault)  # noqa: TRY400 - its words say all
+            return False
+        except Exception:
+            log.exception("the database cannot be prepared")
+            return False
+        if self._database.schema_note is not None:
+            log.warning("the database's schema is newer", error=self._database.schema_note)
+        self.started = True
+        return True
 
     async def _beat(self) -> None:
         """Say that this replica lives, and take over what nobody runs any more."""
-        if self._is_cut_off():
-            self._runner.fence()
-        now, own = self._clock.now().timestamp(), self._runner.replica
-        seen_at = now if self._database.is_sqlite else None
+        if self.pulse.is_cut_off:
+            self._fence()
         try:
-            for seq, owner, started_at in await self._database.run(replicas.beat, own, seen_at):
-                leaked = seq not in self._runner.running and started_at < now - _LEAK_SECONDS
-                if owner != own or leaked:
-                    entered = await self._database.run(endings.give_up, seq, owner, now)
-                    if entered is not None:
-                        log.warning("taking over a transfer", transfer_id=entered.transfer.id)
-                        self._watchers.tell(seq)
-                        self.settle(*entered.ended)
+            await self.pulse.beat()
+            await self._take_over()
         except DatabaseGone as gone:
             log.warning("the database does not answer", error=str(gone))
-            if self._clock.monotonic() - self._last_beat > replicas.FENCE_SECONDS:
-                self._runner.fence()
-                self._last_beat = self._clock.monotonic()
+            if self.pulse.age > replicas.FENCE_SECONDS:
+                self._fence()
         except Exception:  # a replica that stops beating would lose its work to the others
             log.exception("heartbeat broke")
-        else:
-            self._last_beat = self._clock.monotonic()
 
-    async def _claim(self, seq: int) -> None:
-        """Run a pending transfer, if it still is one and its customer has none running."""
-        if not self.taking:
-            return  # a drain has begun; the next start or another replica runs it
-        with suppress(DatabaseGone):
-            now = self._clock.now().timestamp()
-            entered = await self._database.run(moves.claim, seq, self._runner.replica, now)
-            if entered is None:
-                return
-            if entered.claimed:
-                task = self._runner.execute(entered, self._clock.monotonic() + self._wait_seconds)
-                self._watchers.tell(seq)
-                await asyncio.wait({task})
-            else:
-                self.settle(*entered.ended)
+    def _fence(self) -> None:
+        self._runner.fence()
+        self._watchers.tell_all()
+
+    async def _take_over(self) -> None:
+        """One that cannot be taken over, for somebody holds its row, keeps nobody from the others."""
+        found = await self._database.run(replicas.bury, self.pulse.replica, self.pulse.now())
+        keys: list[tuple[Key, str]] = [
+            ((name, customer_id), owner) for name, customer_id, owner in found.customers
+        ]
+        keys += found.loads
+        here = {
+            (key, owner) for key, owner in keys if owner == self.pulse.replica and key not in self._runner.running
+        }
+        for key, owner in keys:
+            if owner == self.pulse.replica and (key, owner) not in self._unknown & here:
+                continue  # it runs here; or it may just be about to begin
+            with suppress(DatabaseGone):
+                released = await self._runner.release(key, owner)
+                if released is not None:
+                    log.warning("taking over", transfers=[each.id for each in released])
+                    self.settle(*released)
+        self._unknown = here

@@ -14,7 +14,7 @@ from app.ledger.database import DatabaseGone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.clock import Clock
+    from app.engine.pulse import Pulse
     from app.ledger.database import Database
     from app.ledger.stored import Stored
 
@@ -26,9 +26,9 @@ _LOOK_SECONDS = 5.0  # how often a replica looks for what another one left
 class Entry:
     """`fetch`: records come from iPaaS.com. `on_entered` learns what entering others ended."""
 
-    def __init__(self, database: Database, clock: Clock, on_entered: Callable[..., None], *, fetch: bool) -> None:
+    def __init__(self, database: Database, pulse: Pulse, on_entered: Callable[..., None], *, fetch: bool) -> None:
         self._database = database
-        self._clock = clock
+        self._pulse = pulse
         self._on_entered = on_entered
         self._fetch = fetch
         self._wake = asyncio.Event()
@@ -48,7 +48,7 @@ class Entry:
             await wait_at_most(self._wake, _LOOK_SECONDS)
 
     async def _enter_some(self) -> list[Stored] | None:
-        now = self._clock.now().timestamp()
+        now = self._pulse.now()
         try:
             return await self._database.run(bulk.enter_some, now, fetch=self._fetch)
         except DatabaseGone:

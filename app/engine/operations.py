@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from app.engine.engine import Engine, NotTaking, Outcome
-from app.ledger import bulk, moves, reports
+from app.ledger import bulk, reports, triggers
 from app.ledger.database import DatabaseGone
 from app.ledger.stored import Stored, new_id
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from app.clock import Clock
     from app.ipaas.models import CustomerRecord
     from app.ledger.database import Database
     from app.ledger.reports import Filter
@@ -31,28 +30,27 @@ class NoRecord(Exception):
 class Operations:
     """Each method raises NotTaking while nothing can be started. `fetch`: records come from iPaaS.com."""
 
-    def __init__(self, engine: Engine, database: Database, clock: Clock, connection: str, *, fetch: bool) -> None:
+    def __init__(self, engine: Engine, database: Database, connection: str, *, fetch: bool) -> None:
         self._engine = engine
         self._database = database
-        self._clock = clock
         self._connection = connection
         self._fetch = fetch
 
     async def sync_customer(
         self, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
     ) -> Outcome:
-        """Send one customer: the given record, else iPaaS.com's, else the last received. Raises NoRecord."""
+        """Send one customer: the given record, else iPaaS.com's, else the newest received. Raises NoRecord."""
         if record is None and not self._fetch:
-            last = await self._read(reports.last_record, self._connection, customer_id)
-            if last is None:
+            newest = await self._read(reports.wanted_record, self._connection, customer_id)
+            if newest is None:
                 raise NoRecord
-        new = moves.NewTransfer(
+        new = triggers.NewTransfer(
             self._connection,
             customer_id,
             str(uuid4()),
             trigger="manual",
             record=record,
-            send_last=not self._fetch,
+            fetch=self._fetch,
         )
         outcomes = await self._engine.run([new], wait_seconds)
         return outcomes[0]
@@ -74,16 +72,19 @@ class Operations:
         return await self._engine.rerun(transfer.seq, wait_seconds)
 
     async def cancel(self, transfer: Stored) -> Stored | None:
-        """End a transfer that has not begun. None = it has."""
-        cancelled = await self._write(moves.cancel, transfer.seq, self._now())
-        if cancelled is not None:
-            self._engine.settle(cancelled)
-        return cancelled
+        """Take back a trigger that has not begun; what it replaced is wanted again. None = it has begun."""
+        changed = await self._write(triggers.cancel, transfer.seq, self._now())
+        if changed is None:
+            return None
+        self._engine.settle(*changed)
+        return changed[0]
 
     async def cancel_sync(self, sync_id: str) -> None:
-        """End what has not begun of a sync. Idempotent."""
-        ended = await self._write(bulk.cancel_sync, sync_id, self._now())
-        self._engine.settle(*ended)
+        """Take back what has not begun of a sync, some at a time. Idempotent."""
+        seqs = await self._write(bulk.close_sync, sync_id, self._now())
+        for first in range(0, len(seqs), bulk.BLOCK):
+            some = seqs[first : first + bulk.BLOCK]
+            self._engine.settle(*await self._write(bulk.cancel_some, some, self._now()))
 
     async def _open(self, kind: bulk.Kind, items: list[str] | list[int]) -> str:
         if not self._engine.taking:
@@ -95,7 +96,7 @@ class Operations:
         return sync_id
 
     def _now(self) -> float:
-        return self._clock.now().timestamp()
+        return self._engine.pulse.now()
 
     async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -1,71 +1,96 @@
-"""Runs attempts of claimed transfers in this process and records how they end."""
+"""Runs what was claimed in this process: attempts at customers, and loads of records; and records how they end."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import structlog
 
-from app.attempt import Change, Failure, Progress, TransferFailed
+from app.attempt import Change, Consent, Failure, Progress, TransferFailed
 from app.catalog import CATALOG, Slug
 from app.engine.memory import Memory
-from app.ledger import endings, moves, reports
+from app.ipaas.models import read_record
+from app.ledger import attempts, triggers
+from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.database import DatabaseGone
 from app.transfer import Transfer, load_record
 from app.tries import Tries
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from sqlalchemy import RowMapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from app.clock import Clock
     from app.connection import Connection
+    from app.engine.pulse import Pulse
+    from app.ledger.attempts import Claim
     from app.ledger.database import Database
-    from app.ledger.endings import AttemptResult, Finished
-    from app.ledger.moves import Entered
     from app.ledger.stored import Stored
+    from app.ledger.triggers import Entered
     from app.metrics import Metrics
 
 log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
+_NO_RECORD = "The newest record was deleted after RETENTION_DAYS. Send the record along."
+Key = tuple[str, str | None] | int  # of an attempt: connection and customer; of a load: the transfer's seq
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Who learns what: transfers changed; a customer is due again; a record was loaded; an attempt was lost."""
+
+    changed: Callable[[Iterable[Stored]], None]
+    due: Callable[[Claim], None]
+    loaded: Callable[[Entered], None]
+    lost: Callable[[Claim], None]
+
+
 class Runner:
-    """`replica` owns what runs here. `on_end` learns of each attempt's end, `on_lost` of those taken over."""
+    """`pulse` says who this replica is, what time it is, and whether it may still act."""
 
     def __init__(  # noqa: PLR0913 - what a runner runs on
         self,
         connection: Connection,
         database: Database,
         clock: Clock,
+        pulse: Pulse,
         metrics: Metrics,
-        on_end: Callable[[Finished], None],
-        on_lost: Callable[[Stored], None],
-        is_cut_off: Callable[[], bool],
+        ports: Ports,
+        *,
+        unit_seconds: float,
     ) -> None:
-        self._metrics = metrics
         self._connection = connection
         self._database = database
         self._clock = clock
-        self._on_end = on_end
-        self._on_lost = on_lost
-        self._is_cut_off = is_cut_off
-        self.replica = str(uuid4())
-        self.running: dict[int, asyncio.Task[Stored]] = {}
+        self._pulse = pulse
+        self._metrics = metrics
+        self._ports = ports
+        self._unit_seconds = unit_seconds
+        self.running: dict[Key, asyncio.Task[None]] = {}
 
-    def execute(self, entered: Entered, deadline: float) -> asyncio.Task[Stored]:
+    def attempt(self, claim: Claim, deadline: float) -> asyncio.Task[None]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
-        claimed = entered.transfer
-        task = asyncio.create_task(self._attempt(claimed, entered.link, deadline))
-        self.running[claimed.seq] = task
-        task.add_done_callback(lambda ended: self._forget(claimed.seq, ended))
-        return task
+        customer = claim.customer
+        return self._start((customer.connection, customer.customer_id), self._attempt(claim, deadline))
+
+    def load(self, claimed: Stored, deadline: float) -> asyncio.Task[None]:
+        """Fetch a transfer's record, then let it take its place in the order."""
+        return self._start(claimed.seq, self._load(claimed, deadline))
+
+    def runs(self, transfer: Stored) -> bool:
+        """Whether it is under way here."""
+        keys = (transfer.seq, (transfer.connection, transfer.customer_id))
+        return transfer.status == "running" and any(key in self.running for key in keys)
+
+    def terms(self) -> Terms:
+        """Those of this moment."""
+        return Terms(self._unit_seconds, self._connection.stamped.timeout_seconds, self._clock.random())
 
     async def settle(self) -> None:
         """Until nothing runs any more."""
@@ -73,36 +98,28 @@ class Runner:
             await asyncio.wait(list(self.running.values()))
 
     async def give_up(self) -> None:
-        """End all attempts here, and leave their transfers to whoever comes next."""
+        """End all that runs here, and leave it to whoever comes next."""
         running = dict(self.running)
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
-        now = self._clock.now().timestamp()
-        for seq in running:
+        for key in running:
             with suppress(DatabaseGone):
-                await self._database.run(endings.give_up, seq, self.replica, now)
+                await self.release(key, self._pulse.replica)
+
+    async def release(self, key: Key, owner: str) -> list[Stored] | None:
+        """End what `owner` runs no more; it is due again. None = it ended meanwhile. Raises DatabaseGone."""
+        now = self._pulse.now()
+        if isinstance(key, int):
+            loaded = await self._database.run(attempts.release_load, key, owner, now)
+            return [loaded] if loaded else None
+        return await self._database.run(attempts.release, key[0], key[1] or "", owner, now, self.terms())
 
     def fence(self) -> None:
         """Others may already have taken over what runs here: end it, and go on under a new name."""
         for task in self.running.values():
             task.cancel()
-        self.replica = str(uuid4())
-
-    async def _may_go_on(self, claimed: Stored) -> None:
-        """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
-        if not self._may_be_lost(claimed):
-            return
-        log.warning("this replica stood still, and may have been taken over")
-        self.running[claimed.seq].cancel()
-        await asyncio.sleep(0)  # where the cancellation arrives
-
-    def _may_be_lost(self, claimed: Stored) -> bool:
-        return claimed.owner != self.replica or self._is_cut_off()
-
-    def _forget(self, seq: int, ended: asyncio.Task[Stored]) -> None:
-        if self.running.get(seq) is ended:  # else its next attempt has begun already
-            del self.running[seq]
+        self._pulse.replica = str(uuid4())
 
     def report(self, transfer: Stored, seconds: float = 0, steps: dict[str, float] | None = None) -> None:
         """The one line of a transfer, or of an attempt that a next one follows; and its place in the metrics."""
@@ -126,65 +143,150 @@ class Runner:
             steps=steps or {},
         )
 
-    async def _attempt(self, claimed: Stored, link: RowMapping | None, deadline: float) -> Stored:
-        with structlog.contextvars.bound_contextvars(
-            tracking_guid=claimed.tracking_guid, transfer_id=claimed.id, customer_id=claimed.customer_id
-        ):
+    def _start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self.running[key] = task
+        task.add_done_callback(lambda ended: self._forget(key, ended))
+        return task
+
+    def _forget(self, key: Key, ended: asyncio.Task[None]) -> None:
+        if self.running.get(key) is ended:  # else its next attempt has begun already
+            del self.running[key]
+
+    async def _attempt(self, claim: Claim, deadline: float) -> None:
+        lead = claim.lead
+        with _named(lead):
             began = self._clock.monotonic()
-            progress = Progress()
-            if claimed.debug:
-                log.info("attempt begins", number=claimed.attempts, destination=claimed.destination)
+            progress, tries = Progress(), self._tries(deadline, claim.customer.owner)
+            if lead.debug:
+                log.info("attempt begins", number=lead.attempts, destination=lead.destination)
             try:
-                failure, newer = await self._flow(claimed, link, deadline, progress)
-                finished_at = self._clock.now().timestamp()
-                result = endings.AttemptResult(progress, finished_at, failure, newer)
-                finished = await self._record(claimed, result)
+                failure = await self._guarded(self._transfer(claim, tries, progress))
+                finished = await self._kept(attempts.finish, claim, self._result(progress, failure, tries))
             except asyncio.CancelledError:
-                if self._may_be_lost(claimed):
-                    self._on_lost(claimed)
+                if self._pulse.may_be_lost(claim.customer.owner):
+                    self._ports.lost(claim)
                 raise
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
-                self._on_lost(claimed)
-                return await self._database.read(reports.by_seq, claimed.seq)
-            self.report(finished.transfer, self._clock.monotonic() - began, progress.seconds)
-            self._on_end(finished)
-            return finished.transfer
+                self._ports.lost(claim)
+                return
+            for transfer in finished.settled:
+                self.report(transfer, self._clock.monotonic() - began, progress.seconds)
+            self._ports.changed(finished.settled)
+            if finished.is_due:
+                self._ports.due(claim)
 
-    async def _flow(
-        self, claimed: Stored, link: RowMapping | None, deadline: float, progress: Progress
-    ) -> tuple[Failure | None, str | None]:
-        """One attempt: its failure, or the id of the newer change that makes it needless."""
-        stored = claimed.customer_record()
-        if claimed.fetched and self._connection.ipaas is not None:
-            stored = None
-        change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination, stored)
-        tries = _FencedTries(deadline, self._clock, lambda: self._may_go_on(claimed))
+    async def _load(self, claimed: Stored, deadline: float) -> None:
+        with _named(claimed):
+            began = self._clock.monotonic()
+            progress, tries = Progress(), self._tries(deadline, claimed.owner)
+            change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination)
+            found: list[Any] = []
+
+            async def load() -> None:
+                with progress.step("load", self._clock):
+                    found.append(await load_record(change, self._connection, tries))
+
+            failure = await self._guarded(load())
+            if failure is None:
+                await self._take_its_place(claimed, found[0])
+                return
+            failed = await self._kept(attempts.not_loaded, claimed, self._result(progress, failure, tries))
+            if failed is not None:
+                self.report(failed, self._clock.monotonic() - began, progress.seconds)
+                self._ports.changed([failed])
+
+    async def _take_its_place(self, claimed: Stored, record: Any) -> None:
+        consent = self._connection.mapping.readable_consent(record)
+
+        async def enter(now: float) -> Entered | None:
+            owner = claimed.owner if claimed.owner == self._pulse.replica else None
+            return await self._database.run(triggers.loaded, claimed, record, consent, owner, now)
+
         try:
-            with progress.step("load", self._clock):
-                record = await load_record(change, self._connection, tries)
-            if stored is None:
-                newer = await self._database.run(moves.keep_loaded, claimed, record)
-                if newer is not None:
-                    return None, newer
-            memory = Memory(self._connection, self._database, claimed, link, record, tries)
-            await Transfer(change, record, self._connection, memory, tries, self._clock, progress).run()
+            entered = await self._until_written(enter)
+        except Exception:
+            log.exception("a loaded record cannot be kept")
+            result = AttemptResult(Progress(), self._pulse.now(), _failure(Slug.INTERNAL_ERROR, 500))
+            failed = await self._kept(attempts.not_loaded, claimed, result)
+            self._ports.changed([failed] if failed else [])
+            return
+        if entered is not None:
+            self._ports.loaded(entered)
+
+    async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
+        customer, lead = claim.customer, claim.lead
+        if claim.record is None:
+            raise TransferFailed(_failure(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False))
+        record = read_record(json.loads(claim.record))
+        await Transfer(
+            Change(customer.customer_id, lead.tracking_guid, lead.destination, record),
+            record,
+            self._connection,
+            Memory(self._connection, self._database, claim, tries),
+            tries,
+            self._clock,
+            progress,
+            Consent(no=customer.wanted.owes_no, in_doubt=customer.doubt is not None),
+            verifies=claim.verifies,
+        ).run()
+
+    async def _guarded(self, work: Awaitable[None]) -> Failure | None:
+        """What it failed with; nothing that goes wrong leaves it unended."""
+        try:
+            await work
         except TransferFailed as failed:
-            return failed.failure, None
+            return failed.failure
         except DatabaseGone:
-            return _own_failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer."), None
+            return _failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.")
         except Exception:
             log.exception("transfer broke")
-            return _own_failure(Slug.INTERNAL_ERROR, 500), None
-        return None, None
+            return _failure(Slug.INTERNAL_ERROR, 500)
+        return None
 
-    async def _record(self, claimed: Stored, result: AttemptResult) -> Finished | None:
-        """Written at last even if the database is away for a while; `fence` ends the waiting."""
+    def _result(self, progress: Progress, failure: Failure | None, tries: Tries) -> AttemptResult:
+        now = self._pulse.now()
+        unanswered_at = None
+        if tries.unanswered_at is not None:
+            unanswered_at = now - (self._clock.monotonic() - tries.unanswered_at)
+        return AttemptResult(progress, now, failure, unanswered_at)
+
+    async def _kept(self, work: Callable[..., T], claimed: Any, result: AttemptResult) -> T:
+        """Written at last. What cannot be written ends the attempt as an error of ours, in doubt."""
+
+        async def write(_now: float) -> T:
+            return await self._database.run(work, claimed, result, self.terms())
+
+        try:
+            return await self._until_written(write)
+        except Exception:
+            log.exception("the end of an attempt cannot be recorded")
+        result = AttemptResult(
+            Progress(), result.finished_at, _failure(Slug.INTERNAL_ERROR, 500), result.finished_at
+        )
+        return await self._until_written(write)
+
+    async def _until_written(self, write: Callable[[float], Awaitable[T]]) -> T:
+        """Even if the database is away for a while; `fence` ends the waiting."""
         while True:
             try:
-                return await self._database.run(endings.finish, claimed, result, self._clock.random())
+                return await write(self._pulse.now())
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
+
+    def _tries(self, deadline: float, owner: str | None) -> Tries:
+        return _FencedTries(deadline, self._clock, lambda: self._may_go_on(owner))
+
+    async def _may_go_on(self, owner: str | None) -> None:
+        """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
+        if not self._pulse.may_be_lost(owner):
+            return
+        log.warning("this replica stood still, and may have been taken over")
+        task = asyncio.current_task()
+        if task is not None:
+            task.cancel()
+        await asyncio.sleep(0)  # where the cancellation arrives
 
 
 class _FencedTries(Tries):
@@ -204,5 +306,12 @@ class _FencedTries(Tries):
         return await super().__call__(fenced)
 
 
-def _own_failure(slug: Slug, status: int, more: str = "") -> Failure:
-    return Failure(slug, status, f"{CATALOG[slug].sentence} {more}".rstrip(), retryable=True)
+def _named(transfer: Stored) -> Any:
+    """Whose log lines these are."""
+    return structlog.contextvars.bound_contextvars(
+        tracking_guid=transfer.tracking_guid, transfer_id=transfer.id, customer_id=transfer.customer_id
+    )
+
+
+def _failure(slug: Slug, status: int, more: str = "", *, retryable: bool = True) -> Failure:
+    return Failure(slug, status, f"{CATALOG[slug].sentence} {more}".rstrip(), retryable=retryable)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterable
+
+    from app.ledger.stored import Stored
 
 T = TypeVar("T")
 _CANCEL_AGAIN_SECONDS = 1.0
@@ -46,30 +48,59 @@ async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
+class Watch:
+    """One caller's look at one transfer: `changed` is set when there is news of it."""
+
+    def __init__(self, transfer: Stored) -> None:
+        self.transfer = transfer
+        self.changed = asyncio.Event()
+        self._news: Stored | None = None
+
+    def tell(self, transfer: Stored | None) -> None:
+        """The transfer as it is now; None = look for yourself."""
+        self._news = transfer
+        self.changed.set()
+
+    def take(self) -> Stored | None:
+        """The news, once; None = there are none, or they are unknown."""
+        self.changed.clear()
+        news, self._news = self._news, None
+        return news
+
+
 class Watchers:
-    """Who waits for which transfer to end, in this process."""
+    """Who waits for which transfer, in this process."""
 
     def __init__(self) -> None:
-        self._events: dict[int, set[asyncio.Event]] = {}
+        self._watches: dict[tuple[str, str | None], set[Watch]] = {}
 
-    def __contains__(self, seq: int) -> bool:
-        return seq in self._events
+    def watch(self, transfer: Stored) -> Watch:
+        """Until `leave`."""
+        watch = Watch(transfer)
+        self._watches.setdefault((transfer.connection, transfer.customer_id), set()).add(watch)
+        return watch
 
-    @contextmanager
-    def watching(self, seq: int) -> Iterator[asyncio.Event]:
-        """An event that `tell` sets."""
-        event = asyncio.Event()
-        self._events.setdefault(seq, set()).add(event)
-        try:
-            yield event
-        finally:
-            waiting = self._events[seq]
-            waiting.discard(event)
-            if not waiting:
-                del self._events[seq]
+    def leave(self, watch: Watch) -> None:
+        """Idempotent."""
+        key = (watch.transfer.connection, watch.transfer.customer_id)
+        waiting = self._watches.get(key, set())
+        waiting.discard(watch)
+        if not waiting:
+            self._watches.pop(key, None)
 
-    def tell(self, *seqs: int) -> None:
-        """These transfers changed."""
-        for seq in seqs:
-            for event in self._events.get(seq, ()):
-                event.set()
+    def wait_for(self, one: Stored) -> bool:
+        """Whether anybody waits for this transfer's customer."""
+        return (one.connection, one.customer_id) in self._watches
+
+    def tell(self, transfers: Iterable[Stored]) -> None:
+        """These are so now."""
+        for transfer in transfers:
+            for watch in self._watches.get((transfer.connection, transfer.customer_id), ()):
+                if watch.transfer.seq == transfer.seq:
+                    watch.tell(transfer)
+
+    def tell_all(self) -> None:
+        """Whatever was known may not be so any more."""
+        for waiting in self._watches.values():
+            for watch in waiting:
+                watch.tell(None)

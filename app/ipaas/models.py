@@ -86,11 +86,9 @@ class CustomerRecord(_Lenient):
         return None
 
     def link(self, system_id: str | None) -> str | None:
-        """The id of this customer in that system, as far as the record itself knows it."""
-        for entry in self.external_ids or ():
-            if system_id is not None and entry.system_id == system_id:
-                return linked(entry.external_id)
-        return None
+        """The id of this customer in that system, as far as the record itself knows it: the first valid one."""
+        mine = (each for each in self.external_ids or () if system_id is not None and each.system_id == system_id)
+        return next(filter(None, (linked(each.external_id) for each in mine)), None)
 
     @property
     def updated_at(self) -> datetime | None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.ledger import moves
+from app.ledger import triggers
 from app.ledger.tables import SANDBOX, is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def enter_some(connection: Connection, now: float, *, fetch: bool) -> list[Store
     if sync["kind"] == "customers":
         entered = _add_customers(connection, sync["connection"], chunk, now, fetch=fetch)
     else:
-        entered = _rerun_all(connection, sync["connection"], chunk, now)
+        entered = _rerun_all(connection, sync["connection"], chunk, now, fetch=fetch)
     connection.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
     _add_items(connection, sync["id"], [each.transfer.seq for each in entered])
     left_out = len(chunk) - len(entered)
@@ -67,25 +67,29 @@ def enter_some(connection: Connection, now: float, *, fetch: bool) -> list[Store
 
 def _add_customers(
     connection: Connection, name: str, customer_ids: Sequence[str], now: float, *, fetch: bool
-) -> list[moves.Entered]:
-    """One transfer for each. `fetch` False: the last record is sent again."""
+) -> list[triggers.Entered]:
+    """One transfer for each. `fetch` False: the newest record that was received is sent again."""
     entered = []
     for customer_id in sorted(customer_ids):  # always the same order, so that replicas don't deadlock
         guid = str(uuid4())
-        new = moves.NewTransfer(name, customer_id, guid, trigger="sync", send_last=not fetch, promised=True)
-        entered.append(moves.accept(connection, new, None, now))
+        new = triggers.NewTransfer(name, customer_id, guid, trigger="sync", fetch=fetch, promised=True)
+        entered.append(triggers.accept(connection, new, None, now))
     return entered
 
 
-def _rerun_all(connection: Connection, name: str, chunk: Sequence[int], now: float) -> list[moves.Entered]:
+def _rerun_all(
+    connection: Connection, name: str, chunk: Sequence[int], now: float, *, fetch: bool
+) -> list[triggers.Entered]:
     """These again; those that are in no state for it any more are left out."""
     sandbox = name.startswith(SANDBOX)
-    entered = (moves.rerun(connection, seq, None, now, promised=True, sandbox=sandbox) for seq in chunk)
+    entered = (
+        triggers.rerun(connection, seq, None, now, fetch=fetch, promised=True, sandbox=sandbox) for seq in chunk
+    )
     return [each for each in entered if each is not None]
 
 
-def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[Stored]:
-    """Cancel what has not begun. Idempotent."""
+def close_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
+    """Enter nothing more of it; those of its transfers that have not begun, for `cancel_some`. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
     connection.execute(mark.values(cancelled_at=now))
     connection.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
@@ -93,11 +97,15 @@ def cancel_sync(connection: Connection, sync_id: str, now: float) -> list[Stored
         select(transfers.c.seq)
         .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
         .where(sync_items.c.sync_id == sync_id, is_pending)
-        .order_by(transfers.c.seq)
+        .order_by(transfers.c.customer_id, transfers.c.seq)
     )
-    found = list(connection.execute(open_items).scalars())
-    cancelled = (moves.cancel(connection, seq, now) for seq in found)
-    return [transfer for transfer in cancelled if transfer is not None]
+    return list(connection.execute(open_items).scalars())
+
+
+def cancel_some(connection: Connection, seqs: Sequence[int], now: float) -> list[Stored]:
+    """Cancel those of a few that have not begun yet; them, and what is wanted again for it."""
+    cancelled = (triggers.cancel(connection, seq, now) for seq in seqs)
+    return [transfer for each in cancelled if each is not None for transfer in each]
 
 
 def _add_items(connection: Connection, sync_id: str, items: Sequence[int]) -> None:

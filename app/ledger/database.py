@@ -6,39 +6,54 @@ import asyncio
 import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
+from app.ledger import schema
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy.engine import ExceptionContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _POSTGRESQL_WRITERS = 8
 _READERS = 2
-_DEADLOCK, _DEADLOCK_TRIES = "40P01", 3
-_MIGRATION_LOCK = 7_205_112_431  # any number, but the same in every replica
-_POSTGRESQL_LIMITS = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
-    "options": "-c statement_timeout=15000 -c lock_timeout=10000",
-}
+_CONNECT_SECONDS = 5
+_NETWORK_MS = 15_000
+STATEMENT_MS = 15_000
+IDLE_MS = 10_000  # a replica that froze in a transaction lets go of its rows
+LOCK_MS = 12_000  # longer, so that who waits for those rows gets them
+BEAT_MS = 5_000
+_TRIES = 3
+_REPEATED = frozenset({"40P01", "40001"})  # deadlock, serialization failure: the server asks for it
+_LOCKED = "55P03"
+# psycopg has no OperationalError of these: the server turned read-only (a failover), a frozen session was ended
+_LOST = frozenset({"25006", "25P03"})
 
 
 class DatabaseFault(Exception):
     """DATABASE_URL cannot be used; the text says why, without user name and password."""
 
 
+class SchemaFault(DatabaseFault):
+    """What is in the database is nothing that this version can use; the text says what, and what to do."""
+
+
 class DatabaseGone(Exception):
     """The database does not answer at the moment."""
+
+
+class DatabaseBusy(DatabaseGone):
+    """Somebody else has held a lock for too long."""
 
 
 def read_url(value: str) -> URL:
@@ -58,27 +73,26 @@ def read_url(value: str) -> URL:
 
 
 class Database:
-    """One database; `run` and `read` are transactions. Raises DatabaseFault for a SQLite path without access."""
+    """One database; `run`, `read`, `beat` are transactions. Raises DatabaseFault for a SQLite path without access.
+
+    `schema_note` is what a person should know of the schema after `migrate`; None = nothing.
+    """
 
     def __init__(self, url: URL) -> None:
+        self.schema_note: str | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._url = url
         writers = 1 if self.is_sqlite else _POSTGRESQL_WRITERS
         if self.is_sqlite:
             self._unlock = finalize(self, os.close, _own_file(Path(url.database or "")))
-            self._engine = _sqlite(url, "BEGIN IMMEDIATE", writers)
+            self._engine = self._beating = _sqlite(url, "BEGIN IMMEDIATE", writers)
             self._reading = _sqlite(url, "BEGIN", _READERS)
         else:
-            self._engine = self._reading = create_engine(
-                url,
-                pool_size=writers + _READERS,
-                max_overflow=0,
-                pool_pre_ping=True,
-                hide_parameters=True,  # records are parameters, and error texts reach the log
-                connect_args=dict(_POSTGRESQL_LIMITS),
-            )
+            self._engine = self._reading = _postgresql(url, STATEMENT_MS, writers + _READERS)
+            self._beating = _postgresql(url, BEAT_MS, 1)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
+        self._heart = self._writers if self.is_sqlite else ThreadPoolExecutor(1, thread_name_prefix="ledger-beat")
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` in one transaction, durable when this returns. Raises DatabaseGone; may have run then."""
@@ -88,19 +102,40 @@ class Database:
         """`work` that only reads, beside the writers. Raises DatabaseGone."""
         return await self._call(self._readers, self._reading, work, *args, **kwargs)
 
+    async def beat(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, but short, and not behind the writers; SQLite has but one. Raises DatabaseGone."""
+        return await self._call(self._heart, self._beating, work, *args, **kwargs)
+
     async def migrate(self) -> None:
-        """Bring the schema to the present version; replicas take turns. Raises DatabaseGone."""
-        await self.run(_migrate)
+        """Bring the schema to the present version; replicas take turns. Raises SchemaFault, DatabaseGone."""
+        try:
+            state = await self.read(schema.look)
+            while state.usable and state.behind:
+                state = await self._step()
+        except DBAPIError as error:
+            message = f"The schema could not be brought to {schema.known()[-1]}: {_first_line(error.orig)}."
+            raise SchemaFault(message) from None
+        if not state.usable:
+            raise SchemaFault(state.words)
+        self.schema_note = state.words
+
+    async def _step(self) -> schema.SchemaState:
+        """Who does not get a lock in time lets the others pass, then tries again."""
+        for _ in range(schema.TRIES - 1):
+            with suppress(DatabaseBusy):
+                return await self.run(schema.step)
+            await asyncio.sleep(schema.PAUSE_SECONDS)
+        return await self.run(schema.step)
 
     async def aclose(self) -> None:
         """Finish what runs, then close. Idempotent."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._writers.shutdown()
-        self._readers.shutdown()
-        self._engine.dispose()
-        self._reading.dispose()
+        for threads in (self._writers, self._readers, self._heart):
+            threads.shutdown()
+        for engine in (self._engine, self._reading, self._beating):
+            engine.dispose()
         if self.is_sqlite:
             self._unlock()
 
@@ -112,17 +147,16 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        def transaction(tries: int = _DEADLOCK_TRIES) -> T:
+        def transaction(tries: int = _TRIES) -> T:
             try:
                 with engine.begin() as connection:
                     return work(connection, *args, **kwargs)
-            except OperationalError as error:
-                if getattr(error.orig, "sqlstate", None) == _DEADLOCK and tries > 1:
-                    return transaction(tries - 1)
-                raise DatabaseGone(str(error.orig).partition("\n")[0]) from None
             except DBAPIError as error:
-                if error.connection_invalidated:
-                    raise DatabaseGone(type(error.orig).__name__) from None
+                if _code(error.orig) in _REPEATED and tries > 1:
+                    return transaction(tries - 1)
+                if isinstance(error, OperationalError) or error.connection_invalidated:
+                    gone = DatabaseBusy if _code(error.orig) == _LOCKED else DatabaseGone
+                    raise gone(_first_line(error.orig)) from None
                 raise
 
         try:
@@ -132,11 +166,44 @@ class Database:
         return await under_way
 
 
-def lock_customer(connection: Connection, *key: str | None) -> None:
-    """From here to the end of the transaction nobody else decides about this customer. SQLite has one writer."""
-    if connection.dialect.name == "postgresql":
-        statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
-        connection.execute(statement, {"key": "\n".join(part or "" for part in key)})
+def _code(error: BaseException | None) -> str | None:
+    return getattr(error, "sqlstate", None)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _postgresql(url: URL, statement_ms: int, size: int) -> Engine:
+    limits = {
+        "statement_timeout": statement_ms,
+        "lock_timeout": LOCK_MS,
+        "idle_in_transaction_session_timeout": IDLE_MS,
+    }
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # records are parameters, and error texts reach the log
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "tcp_user_timeout": _NETWORK_MS,
+            "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+        },
+    )
+    event.listen(engine, "handle_error", _on_error)
+    return engine
+
+
+def _on_error(context: ExceptionContext) -> None:
+    """Connects anew after `_LOST`, and drops the lines of PostgreSQL's texts that show keys and whole rows."""
+    origin = context.original_exception
+    if _code(origin) in _LOST:
+        context.is_disconnect = True
+    for error in (origin, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = tuple(str(each).partition("\n")[0] for each in error.args)
 
 
 def _sqlite(url: URL, begin: str, size: int) -> Engine:
@@ -183,14 +250,3 @@ def _own_file(path: Path) -> int:
         message = f"{path} is in use by another process; several replicas need postgresql://"
         raise DatabaseFault(message) from None
     return lock
-
-
-def _migrate(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

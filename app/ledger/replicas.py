@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
 
-from app.ledger.tables import is_running, replicas, transfers
+from app.ledger.tables import RUNNING, customers, is_loading, replicas, transfers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,24 +18,39 @@ DEAD_AFTER_SECONDS = 40.0
 FENCE_SECONDS = 20.0
 
 
-def beat(connection: Connection, replica: str, now: float | None = None) -> list[tuple[int, str, float]]:
-    """Say that this replica lives; `(seq, owner, started_at)` of all that runs under a dead one or under it.
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What runs under a dead replica, or under the one that asks: customers and loads, each with its owner."""
 
-    Without `now` by PostgreSQL's clock: those of the replicas may differ.
+    customers: list[tuple[str, str, str]]
+    loads: list[tuple[int, str]]
+
+
+def beat(connection: Connection, replica: str, now: float | None = None) -> float:
+    """Say that this replica lives; the time by the database's clock, for those of the replicas may differ.
+
+    With `now` by that one. It counts as soon as it is written: nothing else is done in its transaction.
     """
     if now is None:
         now = float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
     renewed = connection.execute(update(replicas).where(replicas.c.id == replica).values(seen_at=now))
     if renewed.rowcount == 0:
         connection.execute(insert(replicas).values(id=replica, seen_at=now))
-    dead = select(replicas.c.id).where(replicas.c.seen_at < now - DEAD_AFTER_SECONDS)
+    return now
+
+
+def bury(connection: Connection, replica: str, now: float) -> Orphans:
+    """Forget replicas that are dead; what they, and whoever left, still run."""
+    dead = select(replicas.c.id).where(replicas.c.seen_at < now - DEAD_AFTER_SECONDS, replicas.c.id != replica)
     dead = dead.with_for_update(skip_locked=True)  # one that is locked says at this moment that it lives
     connection.execute(delete(replicas).where(replicas.c.id.in_(dead)))
     others = select(replicas.c.id).where(replicas.c.id != replica)
-    orphans = select(transfers.c.seq, transfers.c.owner, transfers.c.started_at).where(
-        is_running, transfers.c.owner.not_in(others)
+    owned = select(customers.c.connection, customers.c.customer_id, customers.c.owner)
+    loads = select(transfers.c.seq, transfers.c.owner).where(is_loading, transfers.c.status == RUNNING)
+    return Orphans(
+        [(row[0], row[1], row[2]) for row in connection.execute(owned.where(customers.c.owner.not_in(others)))],
+        [(row[0], row[1]) for row in connection.execute(loads.where(transfers.c.owner.not_in(others)))],
     )
-    return [(row.seq, row.owner, row.started_at) for row in connection.execute(orphans)]
 
 
 def leave(connection: Connection, replica: str | None = None) -> None:

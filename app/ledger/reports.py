@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, exists, func, literal_column, select
+from sqlalchemy import func, select
 
-from app.ledger import scene
-from app.ledger.stored import Stored, older
+from app.ledger import customers, rows
+from app.ledger.stored import Stored
 from app.ledger.tables import (
     FINAL,
-    RUNNING,
     attempts,
     is_open,
-    is_pending,
-    is_sandboxed,
     rejections,
     sync_blocks,
     sync_items,
@@ -24,11 +21,12 @@ from app.ledger.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
 LIST_LIMIT = 200
 _ALIKE = 50  # so many of a connection agree on the destination, before it is taken for everybody's
-_MOST_RECORDS = 100  # of one customer, to find the newest of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +73,12 @@ class Filter:
 
 def by_seq(connection: Connection, seq: int) -> Stored:
     """One transfer that exists."""
-    row = scene.by_seq(connection, seq)
-    if row is None:
-        raise LookupError(seq)
-    return Stored.of(row)
+    return rows.by_seq(connection, seq)
 
 
 def by_id(connection: Connection, transfer_id: str) -> Stored | None:
     """One transfer by its public id."""
-    row = connection.execute(select(transfers).where(transfers.c.id == transfer_id)).mappings().one_or_none()
-    return Stored.of(row) if row else None
+    return rows.by_id(connection, transfer_id)
 
 
 def listed(connection: Connection, wanted: Filter, limit: int) -> list[Stored]:
@@ -110,58 +104,25 @@ def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
-def last_record(connection: Connection, name: str, customer_id: str | None) -> str | None:
-    """The newest record that was received of a customer (JSON), by its own date, else by the order of receipt."""
-    received = (
-        select(transfers.c.seq, transfers.c.changed_at)
-        .where(_of_customer(name, customer_id), transfers.c.record.is_not(None))
-        .order_by(transfers.c.seq.desc())
-        .limit(_MOST_RECORDS)
+def wanted_record(connection: Connection, name: str, customer_id: str | None) -> str | None:
+    """The newest record that was received of a customer (JSON); None = none, or it has been deleted."""
+    customer = customers.look(connection, name, customer_id)
+    return rows.record_of(connection, customer.wanted.id) if customer else None
+
+
+def tried_records(connection: Connection, transfer_ids: Sequence[str]) -> list[str]:
+    """The records (JSON) that these transfers brought, the last one first."""
+    found = (rows.record_of(connection, each) for each in reversed(transfer_ids))
+    return [record for record in found if record is not None]
+
+
+def common_destination(connection: Connection, name: str) -> str | None:
+    """The destination of a connection, where all of its transfers went to the same one lately."""
+    known = select(transfers.c.destination).where(
+        transfers.c.connection == name, transfers.c.destination.is_not(None)
     )
-    newest: Any = None
-    for row in reversed(connection.execute(received).all()):
-        if newest is None or not older(row.changed_at, row.seq, newest.changed_at, newest.seq):
-            newest = row
-    return by_seq(connection, newest.seq).record if newest is not None else None
-
-
-def last_destination(connection: Connection, name: str, customer_id: str | None) -> str | None:
-    """A customer's last known destination, else that of the connection, where all went to the same one lately."""
-    mine = _destination(connection, _of_customer(name, customer_id))
-    return mine or _destination(connection, transfers.c.connection == name, alike=_ALIKE)
-
-
-def _of_customer(name: str, customer_id: str | None) -> ColumnElement[bool]:
-    return and_(transfers.c.connection == name, transfers.c.customer_id == customer_id)
-
-
-def _destination(connection: Connection, whose: ColumnElement[bool], alike: int = 1) -> str | None:
-    """The last one that is known, if so many before it are the same."""
-    known = select(transfers.c.destination).where(whose, transfers.c.destination.is_not(None))
-    found = set(connection.execute(known.order_by(transfers.c.seq.desc()).limit(alike)).scalars())
+    found = set(connection.execute(known.order_by(transfers.c.seq.desc()).limit(_ALIKE)).scalars())
     return found.pop() if len(found) == 1 else None
-
-
-def due(connection: Connection, now: float, limit: int, *, sandbox: bool = False) -> list[int]:
-    """Pending transfers whose time has come and whose customer has none running, oldest first.
-
-    Those of a real store, or those of a sandbox: neither is ever sent to the other.
-    """
-    other = transfers.alias()
-    blocked = exists().where(
-        other.c.connection == transfers.c.connection,
-        other.c.customer_id == transfers.c.customer_id,
-        other.c.status == literal_column(f"'{RUNNING}'"),
-    )
-    statement = (
-        select(transfers.c.seq)
-        .where(
-            is_pending, transfers.c.next_attempt_at <= now, ~blocked, is_sandboxed if sandbox else ~is_sandboxed
-        )
-        .order_by(transfers.c.seq)
-        .limit(limit)
-    )
-    return list(connection.execute(statement).scalars())
 
 
 def oldest_open(connection: Connection) -> float | None:

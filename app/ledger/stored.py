@@ -1,11 +1,11 @@
-"""A transfer as it is stored, and what makes one change newer than another. Pure."""
+"""A transfer as it is stored. Pure."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
-Trigger = Literal["webhook", "manual", "sync", "repair"]
-
-MAX_TRIES = 6
-_UNIT_SECONDS = 600.0
-_JITTER = 0.1
+Trigger = Literal["webhook", "manual", "sync", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +35,14 @@ class Stored:
     scope: str
     trigger: Trigger
     debug: bool
+    loading: bool
+    place: int | None
     record: str | None
     fetched: bool
     record_hash: str | None
     email_hash: str | None
     changed_at: float | None
+    consent: bool | None
     status: Status
     promised: bool
     tries: int
@@ -56,6 +55,7 @@ class Stored:
     reason: str | None
     error: str | None
     failure: str | None
+    before: str | None
     superseded_by: str | None
     created_at: float
     started_at: float | None
@@ -65,6 +65,20 @@ class Stored:
     def of(cls, row: Mapping[Any, Any]) -> Stored:
         """From a row's mapping."""
         return cls(**row)
+
+    def but(self, values: Mapping[str, Any]) -> Stored:
+        """With other values."""
+        return replace(self, **values)
+
+    @property
+    def always_sends(self) -> bool:
+        """It asks for an attempt, whatever its record is worth: a run by hand, or a verification."""
+        return self.trigger != "webhook"
+
+    @property
+    def brings_nothing(self) -> bool:
+        """It has no record that somebody else sent: done as soon as what is wanted is applied."""
+        return self.always_sends and (self.fetched or self.record_hash is None)
 
     @property
     def is_final(self) -> bool:
@@ -78,24 +92,6 @@ class Stored:
     def documented_failure(self) -> Failure | None:
         """The error of the last attempt."""
         return load_failure(self.failure)
-
-
-def older(changed_at: float | None, seq: int, than_changed_at: float | None, than_seq: int) -> bool:
-    """Strictly older by `updated_datetime`; where one has none, the order of receipt decides (contract)."""
-    if changed_at is not None and than_changed_at is not None:
-        return changed_at < than_changed_at
-    return seq < than_seq
-
-
-def retry_at(tries: int, failure: Failure, now: float, chance: float) -> float | None:
-    """When a promised transfer runs again after its failed try number `tries`; None = never.
-
-    iPaaS.com's schedule, 10 · n · (n + 1) minutes, up to 10 % later; `Retry-After` where that is longer.
-    """
-    if not failure.retryable or tries >= MAX_TRIES:
-        return None
-    pause = max(_UNIT_SECONDS * tries * (tries + 1), failure.retry_after or 0.0)
-    return now + pause * (1 + _JITTER * chance)
 
 
 def new_id(now: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,6 +20,9 @@ from sqlalchemy import (
     literal_column,
 )
 
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
 metadata = MetaData()
 
 SANDBOX: Final = "sandbox "  # so begin the names of connections to one
@@ -27,10 +30,31 @@ SANDBOX: Final = "sandbox "  # so begin the names of connections to one
 # SQLite numbers rows by itself only in an INTEGER primary key
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
+# One row per customer: what Stamped.io is to hold, was told, may yet do, and who is at work (docs/adr/0013).
+customers = Table(
+    "customers",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("customer_id", String, primary_key=True),
+    Column("external_id", String),  # the link; one customer's only (rule 8)
+    Column("written_back", Boolean, nullable=False),  # iPaaS.com knows it, too
+    Column("written_back_to", String),  # the destination that was told it last; null = whichever
+    Column("destination", String),  # the last one that a trigger named
+    Column("place", BigInteger, nullable=False),  # the last place given in the order of receipt
+    Column("wanted", Text),  # JSON of order.Wanted
+    Column("applied", Text),  # the same, as the last attempt that succeeded found it
+    Column("doubt", Text),  # JSON: transfers whose record was sent without an answer; null = no doubt
+    Column("verify_at", Float),  # when to look what such a call has done
+    Column("due_at", Float),  # when an attempt is due; 0 = whatever the clock says; null = nothing waits
+    Column("owner", String),  # the replica that is at work
+    Column("sending", String),  # the transfer whose record it sends
+    Column("runs", Integer, nullable=False),  # counts attempts, so that each claim is another one
+)
+
 transfers = Table(
     "transfers",
     metadata,
-    Column("seq", _Sequence, primary_key=True, autoincrement=True),  # the order of receipt
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),  # the order in lists
     Column("id", String, nullable=False),
     Column("connection", String, nullable=False),
     Column("customer_id", String),
@@ -40,11 +64,14 @@ transfers = Table(
     Column("scope", String, nullable=False),
     Column("trigger", String, nullable=False),
     Column("debug", Boolean, nullable=False),
-    Column("record", Text),  # JSON; null = to be fetched, or deleted after RETENTION_DAYS
+    Column("loading", Boolean, nullable=False),  # its record is still to be fetched; until then it has no place
+    Column("place", BigInteger),  # of its customer's triggers, when its record was in hand
+    Column("record", Text),  # JSON; null = none, to be fetched, or deleted after RETENTION_DAYS
     Column("fetched", Boolean, nullable=False),  # the record came from iPaaS.com, so a re-run fetches it anew
     Column("record_hash", String),
     Column("email_hash", String),
     Column("changed_at", Float),  # the record's own updated_datetime; like all times: seconds since 1970, UTC
+    Column("consent", Boolean),  # as the record says it; null = absent or unreadable
     Column("status", String, nullable=False),
     Column("promised", Boolean, nullable=False),  # a 202 was given: retries are the service's
     Column("tries", Integer, nullable=False),  # failed attempts since the promise
@@ -57,6 +84,7 @@ transfers = Table(
     Column("reason", Text),
     Column("error", String),  # slug
     Column("failure", Text),  # JSON
+    Column("before", Text),  # JSON: how a failed one had ended before it was run again
     Column("superseded_by", String),
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
@@ -72,39 +100,41 @@ OPEN: Final = (*PENDING, RUNNING)
 RERUNNABLE: Final = ("failed", "cancelled", "waiting")
 FINAL: Final = ("succeeded", "skipped", "failed", "cancelled")
 
-is_sandboxed = transfers.c.connection.startswith(SANDBOX)
-
-_one_per_customer = (transfers.c.connection, transfers.c.customer_id)
-
 # as literals: a planner that sees a parameter can't tell that a partial index fits
-is_running = transfers.c.status == literal_column(f"'{RUNNING}'")
 is_pending = transfers.c.status.in_([literal_column(f"'{status}'") for status in PENDING])
 is_open = transfers.c.status.in_([literal_column(f"'{status}'") for status in OPEN])
 
-# The two rules that everything else rests on, kept by the database itself, across replicas:
-# two transfers of a customer never run at once, and at most one waits.
-Index(
-    "ux_transfers_running", *_one_per_customer, unique=True, sqlite_where=is_running, postgresql_where=is_running
+is_loading = literal_column("loading", Boolean)
+
+
+def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any]) -> None:
+    """An index over the few rows that this is true of."""
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_some("ix_customers_due", customers.c.due_at.is_not(None), customers.c.due_at)
+_some("ix_customers_verify", customers.c.verify_at.is_not(None), customers.c.verify_at)
+_some("ix_customers_owner", customers.c.owner.is_not(None), customers.c.owner)
+_some(
+    "ix_customers_external",
+    customers.c.external_id.is_not(None),
+    customers.c.connection,
+    customers.c.external_id,
 )
-Index(
-    "ux_transfers_pending", *_one_per_customer, unique=True, sqlite_where=is_pending, postgresql_where=is_pending
-)
-Index(
-    "ix_transfers_open",
-    transfers.c.status,
-    transfers.c.next_attempt_at,
-    transfers.c.seq,
-    sqlite_where=is_open,
-    postgresql_where=is_open,
-)
+_some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
+_some("ix_transfers_oldest", is_open, transfers.c.created_at)
+_some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
 Index("ix_transfers_error", transfers.c.error, transfers.c.seq)
 Index("ix_transfers_customer", transfers.c.customer_id, transfers.c.seq)
 Index("ix_transfers_guid", transfers.c.tracking_guid, transfers.c.seq)
 Index("ix_transfers_email", transfers.c.email_hash, transfers.c.seq)
 Index("ix_transfers_created", transfers.c.created_at)
-_has_record = and_(transfers.c.record.is_not(None), transfers.c.finished_at.is_not(None))
-Index("ix_transfers_record_kept", transfers.c.finished_at, sqlite_where=_has_record, postgresql_where=_has_record)
+_some(
+    "ix_transfers_record_kept",
+    and_(transfers.c.record.is_not(None), transfers.c.finished_at.is_not(None)),
+    transfers.c.finished_at,
+)
 
 attempts = Table(
     "attempts",
@@ -117,21 +147,6 @@ attempts = Table(
     Column("failure", Text),  # JSON
     Column("steps", Text, nullable=False),  # JSON: seconds of each step
 )
-
-links = Table(
-    "links",
-    metadata,
-    Column("connection", String, primary_key=True),
-    Column("customer_id", String, primary_key=True),
-    Column("external_id", String),
-    Column("written_back", Boolean, nullable=False),
-    Column("written_back_to", String),  # the destination that was told it last; null = whichever
-    Column("sent_transfer_id", String),  # the newest change that reached Stamped.io
-    Column("sent_seq", BigInteger),
-    Column("sent_changed_at", Float),
-)
-
-Index("ix_links_external", links.c.connection, links.c.external_id)
 
 syncs = Table(
     "syncs",

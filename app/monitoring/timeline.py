@@ -29,7 +29,7 @@ _TRIGGERS: Final = {
     "webhook": "by webhook",
     "manual": "by hand (Manual Sync of one customer)",
     "sync": "by hand (Manual Sync)",
-    "repair": "by the service itself, after a replica stood still",
+    "verify": "by the service itself, after a call to Stamped.io without an answer",
 }
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.catalog import CATALOG
-from app.ledger import links, reports
+from app.ledger import customers, reports
 from app.ledger.tables import PENDING, RERUNNABLE
 from app.monitoring.guard import PageFault, go_to, not_found
 from app.monitoring.timeline import Attempt, WriteBack, story
@@ -31,8 +31,8 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
 
     async def page(request: Request, transfer: Stored, *, asked: bool = False) -> Response:
         rows = await site.database.read(reports.attempts_of, transfer.seq)
-        link = await site.database.read(links.link_row, transfer.connection, transfer.customer_id)
-        write_back = WriteBack(site.connection.ipaas is not None, bool(link and link["written_back"]))
+        customer = await site.database.read(customers.look, transfer.connection, transfer.customer_id)
+        write_back = WriteBack(site.connection.ipaas is not None, bool(customer and customer.written_back))
         attempts = [Attempt.of(row) for row in rows]
         failure = transfer.documented_failure()
         return site.pages.show(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -37,7 +37,7 @@ class StampedAccount:
 
 
 class StampedClient:
-    """Each method makes one call and raises CallError. All are harmless to repeat."""
+    """Each method makes one call of `timeout_seconds` at most and raises CallError. All are harmless to repeat."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class StampedClient:
         keys = (account.public_key, account.private_key)
         redactor.learn(*keys, basic_credentials(*keys))
         self._email_in = account.subscribe_email_in
+        self.timeout_seconds = account.timeout_seconds
         self._http = JsonClient(
             f"{account.url.rstrip('/')}/api/v2/{quote(account.store_hash, safe='')}",
             redactor,
@@ -84,7 +85,7 @@ class StampedClient:
         found = customer_in(answer.body)
         if found is None:
             return StampedCustomer(customer_id, email=None, is_subscribed=None)
-        return StampedCustomer(customer_id, found.email, found.is_subscribed)
+        return replace(found, id=customer_id)
 
     async def get(self, customer_id: str) -> StampedCustomer | None:
         """One customer; None when the answer is none."""

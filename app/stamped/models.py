@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.calls import ENVELOPES
@@ -21,6 +21,15 @@ class StampedCustomer:
     id: str
     email: str | None
     is_subscribed: bool | None
+    answered: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def holds(self, fields: dict[str, Any]) -> bool:
+        """Whether every one of these fields was answered just so; numbers may come as text."""
+        return all(str(self.answered.get(name)) == str(value) for name, value in fields.items())
+
+    def is_known_as(self, external_id: Any) -> bool:
+        """Whether it carries this id of the other side; nobody is known by none."""
+        return external_id is not None and str(self.answered.get("externalId")) == str(external_id)
 
 
 def customer_in(body: Any) -> StampedCustomer | None:
@@ -48,7 +57,8 @@ def _customer(body: dict[str, Any]) -> StampedCustomer | None:
     if customer_id is None:
         return None
     email = body.get("email")
-    return StampedCustomer(customer_id, email if isinstance(email, str) else None, _flag(body.get("isSubscribed")))
+    known = email if isinstance(email, str) else None
+    return StampedCustomer(customer_id, known, _flag(body.get("isSubscribed")), body)
 
 
 def _id(value: Any) -> str | None:

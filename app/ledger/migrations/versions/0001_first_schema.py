@@ -28,17 +28,52 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("transfer_seq", "number"),
     )
     op.create_table(
-        "links",
+        "customers",
         sa.Column("connection", sa.String(), nullable=False),
         sa.Column("customer_id", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=True),
         sa.Column("written_back", sa.Boolean(), nullable=False),
-        sa.Column("sent_transfer_id", sa.String(), nullable=True),
-        sa.Column("sent_seq", sa.BigInteger(), nullable=True),
-        sa.Column("sent_changed_at", sa.Float(), nullable=True),
+        sa.Column("written_back_to", sa.String(), nullable=True),
+        sa.Column("destination", sa.String(), nullable=True),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=True),
+        sa.Column("applied", sa.Text(), nullable=True),
+        sa.Column("doubt", sa.Text(), nullable=True),
+        sa.Column("verify_at", sa.Float(), nullable=True),
+        sa.Column("due_at", sa.Float(), nullable=True),
+        sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("sending", sa.String(), nullable=True),
+        sa.Column("runs", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("connection", "customer_id"),
     )
-    op.create_index("ix_links_external", "links", ["connection", "external_id"], unique=False)
+    op.create_index(
+        "ix_customers_due",
+        "customers",
+        ["due_at"],
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_customers_external",
+        "customers",
+        ["connection", "external_id"],
+        sqlite_where=sa.text("external_id IS NOT NULL"),
+        postgresql_where=sa.text("external_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_customers_owner",
+        "customers",
+        ["owner"],
+        sqlite_where=sa.text("owner IS NOT NULL"),
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_customers_verify",
+        "customers",
+        ["verify_at"],
+        sqlite_where=sa.text("verify_at IS NOT NULL"),
+        postgresql_where=sa.text("verify_at IS NOT NULL"),
+    )
     op.create_table(
         "rejections",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -50,7 +85,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_rejections_at", "rejections", ["at"], unique=False)
+    op.create_index("ix_rejections_at", "rejections", ["at"])
     op.create_table(
         "replicas",
         sa.Column("id", sa.String(), nullable=False),
@@ -58,30 +93,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "sync_blocks",
+        sa.Column("sync_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("items", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sync_id", "number"),
+    )
+    op.create_table(
         "sync_items",
         sa.Column("sync_id", sa.String(), nullable=False),
         sa.Column("transfer_seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("sync_id", "transfer_seq"),
     )
-    op.create_index("ix_sync_items_transfer", "sync_items", ["transfer_seq"], unique=False)
+    op.create_index("ix_sync_items_transfer", "sync_items", ["transfer_seq"])
     op.create_table(
         "syncs",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("connection", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
-        sa.Column("todo", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("cancelled_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index(
-        "ix_syncs_todo",
-        "syncs",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("todo IS NOT NULL"),
-        postgresql_where=sa.text("todo IS NOT NULL"),
     )
     op.create_table(
         "transfers",
@@ -95,11 +129,14 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("trigger", sa.String(), nullable=False),
         sa.Column("debug", sa.Boolean(), nullable=False),
+        sa.Column("loading", sa.Boolean(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=True),
         sa.Column("record", sa.Text(), nullable=True),
         sa.Column("fetched", sa.Boolean(), nullable=False),
         sa.Column("record_hash", sa.String(), nullable=True),
         sa.Column("email_hash", sa.String(), nullable=True),
         sa.Column("changed_at", sa.Float(), nullable=True),
+        sa.Column("consent", sa.Boolean(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("promised", sa.Boolean(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
@@ -112,6 +149,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("before", sa.Text(), nullable=True),
         sa.Column("superseded_by", sa.String(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("started_at", sa.Float(), nullable=True),
@@ -121,16 +159,29 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name="uq_transfers_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_transfers_created", "transfers", ["created_at"], unique=False)
-    op.create_index("ix_transfers_customer", "transfers", ["customer_id", "seq"], unique=False)
-    op.create_index("ix_transfers_email", "transfers", ["email_hash", "seq"], unique=False)
-    op.create_index("ix_transfers_error", "transfers", ["error", "seq"], unique=False)
-    op.create_index("ix_transfers_guid", "transfers", ["tracking_guid", "seq"], unique=False)
+    op.create_index("ix_transfers_created", "transfers", ["created_at"])
+    op.create_index("ix_transfers_customer", "transfers", ["customer_id", "seq"])
+    op.create_index("ix_transfers_email", "transfers", ["email_hash", "seq"])
+    op.create_index("ix_transfers_error", "transfers", ["error", "seq"])
+    op.create_index("ix_transfers_guid", "transfers", ["tracking_guid", "seq"])
+    op.create_index(
+        "ix_transfers_loading",
+        "transfers",
+        ["next_attempt_at"],
+        sqlite_where=sa.text("loading"),
+        postgresql_where=sa.text("loading"),
+    )
+    op.create_index(
+        "ix_transfers_oldest",
+        "transfers",
+        ["created_at"],
+        sqlite_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
+        postgresql_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
+    )
     op.create_index(
         "ix_transfers_open",
         "transfers",
-        ["status", "next_attempt_at", "seq"],
-        unique=False,
+        ["connection", "customer_id"],
         sqlite_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
         postgresql_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
     )
@@ -138,24 +189,7 @@ def upgrade() -> None:
         "ix_transfers_record_kept",
         "transfers",
         ["finished_at"],
-        unique=False,
         sqlite_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
         postgresql_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
     )
-    op.create_index("ix_transfers_status", "transfers", ["status", "seq"], unique=False)
-    op.create_index(
-        "ux_transfers_pending",
-        "transfers",
-        ["connection", "customer_id"],
-        unique=True,
-        sqlite_where=sa.text("status IN ('accepted', 'waiting')"),
-        postgresql_where=sa.text("status IN ('accepted', 'waiting')"),
-    )
-    op.create_index(
-        "ux_transfers_running",
-        "transfers",
-        ["connection", "customer_id"],
-        unique=True,
-        sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
-    )
+    op.create_index("ix_transfers_status", "transfers", ["status", "seq"])

@@ -1,0 +1,389 @@
+"""Attempts begin and end: each function is one transaction. What they do to what is wanted, `order` says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import func, or_, select
+
+from app.attempt import Failure
+from app.catalog import Slug
+from app.ledger import customers, order, rows
+from app.ledger.customers import Customer
+from app.ledger.stored import Stored, dump_failure, new_id
+from app.ledger.tables import PENDING, RUNNING, SANDBOX, is_loading, is_pending, transfers
+from app.ledger.tables import customers as table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from app.attempt import Progress
+
+_MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
+_APPLIED = ("subscribed", "unsubscribed", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """RETRY_UNIT_SECONDS, STAMPED_TIMEOUT_SECONDS, and a chance in [0, 1) for the jitter."""
+
+    unit_seconds: float = 600.0
+    timeout_seconds: float = 15.0
+    chance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt that begins: what is wanted of this customer (`record` as JSON, None = deleted), and who asked.
+
+    `lead` gives it its tracking GUID and destination; `covered` end with it.
+    """
+
+    customer: Customer
+    lead: Stored
+    covered: tuple[Stored, ...]
+    record: str | None
+    began_at: float
+
+    @property
+    def verifies(self) -> bool:
+        """Nobody asked: it looks what calls without an answer have done."""
+        return self.lead.trigger == "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """How an attempt ended; `failure` None = well. `unanswered_at`: when a call without an answer was given up."""
+
+    progress: Progress
+    finished_at: float
+    failure: Failure | None = None
+    unanswered_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The transfers that an attempt covered, as they are now, and whether another attempt is due."""
+
+    settled: tuple[Stored, ...]
+    is_due: bool = False
+
+
+def begin(connection: Connection, customer: Customer, covered: Sequence[Stored], owner: str, now: float) -> Claim:
+    """Rules 4 and 6: from here on this customer is `owner`'s, and what is wanted now is applied."""
+    wanted = customer.wanted
+    values: dict[str, Any] = {"owner": owner, "runs": customer.runs + 1, "sending": wanted.id, "due_at": None}
+    customers.write(connection, customer, wanted=wanted, destination=customer.destination, **values)
+    lead = next((each for each in covered if each.id == wanted.id), covered[-1])
+    record = lead.record if lead.id == wanted.id else rows.record_of(connection, wanted.id)
+    return Claim(replace(customer, **values), lead, tuple(covered), record, now)
+
+
+def claim(connection: Connection, name: str, customer_id: str | None, owner: str, now: float) -> Claim | None:
+    """Begin what is due of this customer. None = nothing is, or somebody is at work."""
+    customer = customers.lock(connection, name, customer_id)
+    if customer is None or customer.owner is not None or customer.due_at is None or customer.due_at > now:
+        return None
+    return _begin_due(connection, customer, owner, now)
+
+
+def claim_due(connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Claim]:
+    """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
+
+    Those of a real store, or those of a sandbox: neither is ever sent to the other.
+    """
+    if not limit:
+        return []
+    mine = table.c.connection.startswith(SANDBOX)
+    found = connection.execute(
+        select(table)
+        .where(table.c.owner.is_(None), or_(table.c.due_at <= now, table.c.verify_at <= now))
+        .where(mine if sandbox else ~mine)
+        .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claims = [_begin_due(connection, Customer.of(row), owner, now) for row in found.mappings().all()]
+    return [each for each in claims if each is not None]
+
+
+def claim_work(
+    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
+) -> tuple[list[Claim], list[Stored]]:
+    """Due customers and due loads, up to `limit` of both together; neither keeps the other out."""
+    loads = claim_loads(connection, owner, now, limit // 2, sandbox=sandbox)
+    claims = claim_due(connection, owner, now, limit - len(loads), sandbox=sandbox)
+    left = limit - len(loads) - len(claims)
+    return claims, [*loads, *claim_loads(connection, owner, now, left, sandbox=sandbox)]
+
+
+def finish(connection: Connection, claimed: Claim, result: AttemptResult, terms: Terms) -> Finished | None:
+    """Record an attempt and what follows from it. None = it was taken over meanwhile."""
+    customer = customers.lock(connection, claimed.customer.connection, claimed.customer.customer_id)
+    if customer is None or not customers.is_claimed(customer, claimed.customer):
+        return None
+    now, progress = result.finished_at, result.progress
+    external_id = progress.external_id or customer.external_id
+    if external_id != customer.external_id and external_id is not None:
+        other = customers.owner_of(connection, customer.connection, external_id, customer.customer_id)
+        if other is not None:
+            return _lost_link(connection, customer, other, now, terms)
+    if result.failure is None:
+        settled = _succeeded(connection, claimed, result)
+    else:
+        settled = _failed(connection, customer, claimed, result, terms)
+    due_at = customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)])
+    told = claimed.lead.destination if progress.written_back else None
+    customers.write(
+        connection,
+        customer,
+        owner=None,
+        sending=None,
+        due_at=due_at,
+        external_id=external_id,
+        written_back=progress.written_back if progress.external_id else customer.written_back,
+        written_back_to=told or customer.written_back_to,
+        **_known_now(customer, claimed, result),
+        **_doubt_left(customer, claimed, result, settled, terms),
+    )
+    return Finished(settled, due_at is not None and due_at <= now)
+
+
+def release(  # noqa: PLR0913 - whose work, and on which terms
+    connection: Connection, name: str, customer_id: str, owner: str, now: float, terms: Terms
+) -> list[Stored] | None:
+    """End the attempt of a replica that is gone: it runs again, in doubt. None = it ended meanwhile."""
+    customer = customers.lock(connection, name, customer_id)
+    if customer is None or customer.owner != owner:
+        return None
+    return list(_interrupted(connection, customer, _running(connection, customer), now, terms))
+
+
+def doubt(connection: Connection, lost: Claim, now: float, terms: Terms) -> None:
+    """Rule 7: what others took over may have sent its own calls after theirs. Idempotent."""
+    customer = customers.lock(connection, lost.customer.connection, lost.customer.customer_id)
+    if customer is not None:
+        doubtful = customers.doubting(customer, lost.customer.sending)
+        verify_at = order.verify_at(now, terms.timeout_seconds)
+        customers.write(connection, customer, doubt=doubtful, verify_at=verify_at)
+
+
+def claim_loads(
+    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
+) -> list[Stored]:
+    """Begin to fetch the records of up to `limit` transfers that are due for it."""
+    if not limit:
+        return []
+    mine = transfers.c.connection.startswith(SANDBOX)
+    found = connection.execute(
+        select(transfers)
+        .where(is_loading, is_pending, transfers.c.next_attempt_at <= now, mine if sandbox else ~mine)
+        .order_by(transfers.c.next_attempt_at, transfers.c.seq)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    due = [Stored.of(row) for row in found.mappings().all()]
+    return [rows.change(connection, each, rows.begun(each, owner, now)) for each in due]
+
+
+def not_loaded(connection: Connection, claimed: Stored, result: AttemptResult, terms: Terms) -> Stored | None:
+    """Rule 1: that trigger alone fails, or waits. None = it was taken over meanwhile."""
+    transfer = rows.by_seq(connection, claimed.seq, locked=True)
+    if not still_loads(transfer, claimed):
+        return None
+    return _record_failure(connection, transfer, result, terms)
+
+
+def release_load(connection: Connection, seq: int, owner: str, now: float) -> Stored | None:
+    """A load of a replica that is gone is done again. None = it ended meanwhile."""
+    transfer = rows.by_seq(connection, seq, locked=True)
+    if not transfer.loading or (transfer.status, transfer.owner) != (RUNNING, owner):
+        return None
+    return _interrupt(connection, transfer, None, now)
+
+
+def still_loads(transfer: Stored, claimed: Stored) -> bool:
+    """Whether this claim of a load still holds."""
+    mine = (RUNNING, True, claimed.owner, claimed.attempts)
+    return (transfer.status, transfer.loading, transfer.owner, transfer.attempts) == mine
+
+
+def _begin_due(connection: Connection, customer: Customer, owner: str, now: float) -> Claim | None:
+    pending = [each for each in rows.open_of(connection, customer) if each.status in PENDING]
+    covered = [rows.change(connection, each, rows.begun(each, owner, now)) for each in pending]
+    if not covered and customer.verify_at is not None and customer.verify_at <= now:
+        covered = _verification(connection, customer, owner, now)
+    if not covered:
+        customers.write(connection, customer, due_at=None)
+        return None
+    return begin(connection, customer, covered, owner, now)
+
+
+def _verification(connection: Connection, customer: Customer, owner: str, now: float) -> list[Stored]:
+    """Rule 7: the one trigger that nobody sent."""
+    added = rows.add(
+        connection,
+        {
+            "id": new_id(now),
+            "connection": customer.connection,
+            "customer_id": customer.customer_id,
+            "tracking_guid": str(uuid4()),
+            "destination": customer.destination,
+            "scope": "customer/updated",
+            "trigger": "verify",
+            "place": customer.place,
+            "promised": True,
+            "created_at": now,
+            "status": RUNNING,
+            "owner": owner,
+            "attempts": 1,
+            "started_at": now,
+        },
+    )
+    return [added] if added else []
+
+
+def _succeeded(connection: Connection, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
+    """Rule 4: the one whose record was sent, and those that brought none, succeeded; others were superseded."""
+    progress, sent = result.progress, claimed.customer.wanted.id
+    steps = json.dumps(progress.seconds)
+    settled = []
+    for transfer in claimed.covered:
+        if transfer.id == sent or transfer.brings_nothing:
+            values = rows.ended("succeeded", result.finished_at) | _achieved(progress)
+        else:
+            values = rows.superseded(sent, result.finished_at) | {"external_id": progress.external_id}
+        rows.add_attempt(connection, transfer, result.finished_at, "succeeded", failure=None, steps=steps)
+        settled.append(rows.change(connection, transfer, values))
+    return tuple(settled)
+
+
+def _failed(
+    connection: Connection, customer: Customer, claimed: Claim, result: AttemptResult, terms: Terms
+) -> tuple[Stored, ...]:
+    """Each by its own promise. What is promised and has a newer one behind it leaves its promise to that."""
+    following = _following(connection, customer, claimed.customer.wanted.id)
+    open_now = {each.seq: each for each in rows.open_of(connection, customer, locked=True)}
+    settled = []
+    for covered in claimed.covered:
+        transfer = open_now[covered.seq]
+        after = _record_failure(connection, transfer, result, terms)
+        if after.status == "waiting" and following is not None and not transfer.brings_nothing:
+            after = rows.change(connection, after, rows.superseded(following.id, result.finished_at))
+            rows.change(connection, following, {"promised": True})
+        settled.append(after)
+    return tuple(settled)
+
+
+def _record_failure(connection: Connection, transfer: Stored, result: AttemptResult, terms: Terms) -> Stored:
+    failure, progress, now = result.failure, result.progress, result.finished_at
+    if failure is None:
+        message = "only a failed attempt has a failure"
+        raise ValueError(message)
+    tries = transfer.tries + 1
+    again = order.retry_at(tries, failure, now, terms.unit_seconds, terms.chance) if transfer.promised else None
+    text = dump_failure(failure)
+    values = rows.ended("failed" if again is None else "waiting", now) | _achieved(progress)
+    values |= {"tries": tries, "error": failure.slug.value, "failure": text, "reason": failure.detail}
+    if again is not None:
+        values |= {"next_attempt_at": again, "finished_at": None}
+        values |= {"loading": transfer.loading, "before": transfer.before}
+    rows.add_attempt(connection, transfer, now, "failed", failure=text, steps=json.dumps(progress.seconds))
+    return rows.change(connection, transfer, values)
+
+
+def _interrupted(
+    connection: Connection, customer: Customer, running: Sequence[Stored], now: float, terms: Terms
+) -> tuple[Stored, ...]:
+    """An attempt that nobody saw end: what it covered is due at once, and the customer is in doubt."""
+    following = _following(connection, customer, customer.sending)
+    settled = tuple(_interrupt(connection, each, following, now) for each in running)
+    customers.write(
+        connection,
+        customer,
+        owner=None,
+        sending=None,
+        due_at=customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)]),
+        doubt=customers.doubting(customer, customer.sending),
+        verify_at=order.verify_at(now, terms.timeout_seconds),
+    )
+    return settled
+
+
+def _interrupt(connection: Connection, transfer: Stored, following: Stored | None, now: float) -> Stored:
+    values: dict[str, Any] = rows.due() | {"promised": True}
+    if transfer.attempts >= _MOST_ATTEMPTS:
+        sentence = f"The attempt was interrupted {transfer.attempts} times."
+        failure = Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True)
+        values = rows.ended("failed", now) | {"error": failure.slug.value, "reason": sentence}
+        values |= {"failure": dump_failure(failure)}
+    elif following is not None and not transfer.brings_nothing:
+        values = rows.superseded(following.id, now)
+        rows.change(connection, following, {"promised": True})
+    rows.add_attempt(connection, transfer, now, "interrupted", failure=None, steps="{}")
+    return rows.change(connection, transfer, values)
+
+
+def _running(connection: Connection, customer: Customer) -> list[Stored]:
+    return [each for each in rows.open_of(connection, customer, locked=True) if each.status == RUNNING]
+
+
+def _following(connection: Connection, customer: Customer, sent: str | None) -> Stored | None:
+    """The open transfer that brought a newer record than the one that was sent."""
+    if customer.wanted.id == sent or customer.due_at is None:
+        return None
+    found = rows.by_id(connection, customer.wanted.id)
+    return found if found is not None and found.status in PENDING and not found.loading else None
+
+
+def _lost_link(connection: Connection, customer: Customer, other: str, now: float, terms: Terms) -> Finished:
+    """Rule 8: another customer was added under this id meanwhile. This one is added anew, that one looked at."""
+    settled = _interrupted(connection, customer, _running(connection, customer), now, terms)
+    overwritten = customers.look(connection, customer.connection, other)
+    if overwritten is not None:
+        customers.write(connection, overwritten, doubt=customers.doubting(overwritten), verify_at=now)
+    return Finished(settled, is_due=True)
+
+
+def _known_now(customer: Customer, claimed: Claim, result: AttemptResult) -> dict[str, Any]:
+    """What is still wanted, and what was applied last, after this attempt."""
+    begun_with = claimed.customer.wanted
+    has_consent = result.progress.subscription in _APPLIED
+    is_told = has_consent or (result.failure is None and not begun_with.owes_no)
+    values: dict[str, Any] = {"wanted": customer.wanted.applied(begun_with) if is_told else customer.wanted}
+    if result.failure is None:
+        values["applied"] = (replace(begun_with, due=False) if is_told else begun_with).dump()
+    return values
+
+
+def _doubt_left(
+    customer: Customer, claimed: Claim, result: AttemptResult, settled: Sequence[Stored], terms: Terms
+) -> dict[str, Any]:
+    """Rule 7: doubt begins with a call without an answer, and ends with an attempt after it had its effect."""
+    looked = customer.verify_at is not None and claimed.began_at >= customer.verify_at
+    if result.unanswered_at is not None:
+        doubtful = customers.doubting(customer, claimed.customer.sending)
+        verify_at = order.verify_at(result.unanswered_at, terms.timeout_seconds)
+        return {"doubt": doubtful, "verify_at": verify_at}
+    if customer.doubt is None or (customer.verify_at is not None and not looked):
+        return {}
+    if result.failure is None:
+        return {"doubt": None, "verify_at": None}
+    tries_again = any(each.status == "waiting" for each in settled)
+    if tries_again or claimed.verifies:
+        return {"verify_at": None}
+    return {"verify_at": order.verify_at(result.finished_at, terms.timeout_seconds)}
+
+
+def _achieved(progress: Progress) -> dict[str, Any]:
+    return {
+        "action": progress.action,
+        "external_id": progress.external_id,
+        "subscription": progress.subscription,
+        "reason": " ".join(progress.notes) or None,
+    }

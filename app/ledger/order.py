@@ -1,0 +1,119 @@
+"""The rules of order and consent: what is wanted of one customer, whoever asked. Pure; nothing here is stored.
+
+Notifications, syncs and re-runs are triggers. They change what is wanted, or ask for it to be applied; an attempt
+applies what is wanted when it begins. `customers` keeps it, `triggers` and `attempts` act on it (docs/adr/0013).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.attempt import Failure
+
+MAX_TRIES = 6
+_JITTER = 0.1
+_VERIFY_AFTER = 2.5  # time-outs of a call; two to four are promised, and the dispatcher looks every second
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something was said: `at` by the record's own date, `place` in the order of receipt."""
+
+    at: float | None
+    place: int
+
+    def precedes(self, other: Moment | None) -> bool:
+        """Rule 2: by date; on a tie, or where one has none, the one received later is the newer."""
+        if other is None:
+            return False
+        if self.at is not None and other.at is not None and self.at != other.at:
+            return self.at < other.at
+        return self.place < other.place
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record in hand: who brought it, when, and its consent (None = absent or unreadable)."""
+
+    id: str
+    moment: Moment
+    consent: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What Stamped.io is to hold: the newest record, and the newest consent that anybody could read.
+
+    `id` is the transfer that brought the record. `due`: this consent has not been applied.
+    """
+
+    id: str | None = None
+    moment: Moment | None = None
+    consent: bool | None = None
+    consented: Moment | None = None
+    due: bool = False
+
+    @property
+    def owes_no(self) -> bool:
+        """Rule 3: a "no" is never lost."""
+        return self.due and self.consent is False
+
+    def after(self, change: Change) -> Wanted:
+        """Rules 2 and 3: what is wanted once this is known, too."""
+        older = change.moment.precedes(self.moment)
+        wanted = self if older else replace(self, id=change.id, moment=change.moment)
+        if change.consent is not None and not change.moment.precedes(self.consented):
+            due = (
+                not older or change.consent is False
+            )  # an older yes: the newer record's cleared field withdraws it
+            return replace(wanted, consent=change.consent, consented=change.moment, due=due)
+        if not older and change.consent is None and self.consent is True:
+            return replace(wanted, due=False)
+        return wanted
+
+    def applied(self, begun_with: Wanted) -> Wanted:
+        """Once an attempt applied what it had begun with; a consent that came since stays due."""
+        return replace(self, due=False) if self.consented == begun_with.consented else self
+
+    def dump(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str | None) -> Wanted:
+        """The inverse of `dump`; nothing is wanted of a customer who was never heard of."""
+        if text is None:
+            return cls()
+        fields = json.loads(text)
+        for name in ("moment", "consented"):
+            fields[name] = Moment(**fields[name]) if fields[name] else None
+        return cls(**fields)
+
+
+def without(applied: Wanted, rest: Iterable[Change]) -> Wanted:
+    """Rule 5: what is wanted where a trigger is taken back: all the others, from what was applied last."""
+    wanted = applied
+    for change in sorted(rest, key=lambda each: each.moment.place):
+        wanted = wanted.after(change)
+    return wanted
+
+
+def retry_at(tries: int, failure: Failure, now: float, unit_seconds: float, chance: float) -> float | None:
+    """When what is promised is tried again after try number `tries` failed; None = never.
+
+    After n · (n + 1) units (RETRY_UNIT_SECONDS), up to a tenth later; `Retry-After` where that is longer.
+    """
+    if not failure.retryable or tries >= MAX_TRIES:
+        return None
+    pause = max(unit_seconds * tries * (tries + 1), failure.retry_after or 0.0)
+    return now + pause * (1 + _JITTER * chance)
+
+
+def verify_at(unanswered_at: float, timeout_seconds: float) -> float:
+    """Rule 7: when a call that had no answer has had its effect, if it has any."""
+    return unanswered_at + _VERIFY_AFTER * timeout_seconds

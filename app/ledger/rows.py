@@ -1,0 +1,184 @@
+"""Statements about single transfers, built once: building them anew costs more than running them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, insert, not_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.ledger.order import Change, Moment
+from app.ledger.stored import Stored, dump_record, hash_email, hashed
+from app.ledger.tables import attempts, is_open, transfers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.customers import Customer
+
+_REPEAT = ("connection", "customer_id", "repeat_key")
+_ADD = {
+    name: dialect.insert(transfers).on_conflict_do_nothing(index_elements=_REPEAT).returning(transfers.c.seq)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_BY_SEQ = select(transfers).where(transfers.c.seq == bindparam("wanted"))
+_BY_SEQ_LOCKED = _BY_SEQ.with_for_update()
+_BY_ID = select(transfers).where(transfers.c.id == bindparam("wanted"))
+_CHANGE = update(transfers).where(transfers.c.seq == bindparam("wanted"))
+_RECORD = select(transfers.c.record).where(transfers.c.id == bindparam("wanted"))
+_OF_CUSTOMER = and_(
+    transfers.c.connection == bindparam("name"), transfers.c.customer_id == bindparam("customer_id")
+)
+_SAME = select(transfers).where(_OF_CUSTOMER, transfers.c.repeat_key == bindparam("key"))
+_OPEN = select(transfers).where(_OF_CUSTOMER, is_open, not_(transfers.c.loading)).order_by(transfers.c.seq)
+_OPEN_LOCKED = _OPEN.with_for_update()
+_SINCE = (
+    select(transfers)
+    .where(_OF_CUSTOMER, transfers.c.place > bindparam("place"), transfers.c.record_hash.is_not(None))
+    .where(transfers.c.status != "cancelled")
+)
+_ATTEMPT = insert(attempts)
+EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if column.name != "seq"} | {
+    "debug": False,
+    "fetched": False,
+    "loading": False,
+    "promised": False,
+    "tries": 0,
+    "attempts": 0,
+}
+
+
+def by_seq(connection: Connection, seq: int, *, locked: bool = False) -> Stored:
+    """One transfer that exists. `locked`: to the end of the transaction; always after its customer."""
+    found = connection.execute(_BY_SEQ_LOCKED if locked else _BY_SEQ, {"wanted": seq})
+    return Stored.of(found.mappings().one())
+
+
+def by_id(connection: Connection, transfer_id: str | None) -> Stored | None:
+    """One transfer by its public id."""
+    row = connection.execute(_BY_ID, {"wanted": transfer_id}).mappings().one_or_none()
+    return Stored.of(row) if row else None
+
+
+def same(connection: Connection, name: str, customer_id: str | None, key: str | None) -> Stored:
+    """The customer's transfer with this repeat key, which exists."""
+    values = {"name": name, "customer_id": customer_id, "key": key}
+    return Stored.of(connection.execute(_SAME, values).mappings().one())
+
+
+def open_of(connection: Connection, customer: Customer, *, locked: bool = False) -> list[Stored]:
+    """A customer's transfers that have not ended and whose record, if they have one, is in hand."""
+    values = {"name": customer.connection, "customer_id": customer.customer_id}
+    found = connection.execute(_OPEN_LOCKED if locked else _OPEN, values)
+    return [Stored.of(row) for row in found.mappings()]
+
+
+def since(connection: Connection, customer: Customer, place: int) -> list[Stored]:
+    """Records that came in hand after this place, but those that were taken back."""
+    values = {"name": customer.connection, "customer_id": customer.customer_id, "place": place}
+    return [Stored.of(row) for row in connection.execute(_SINCE, values).mappings()]
+
+
+def record_of(connection: Connection, transfer_id: str | None) -> str | None:
+    """The record (JSON) that a transfer brought; None = none, or it has been deleted."""
+    return connection.execute(_RECORD, {"wanted": transfer_id}).scalar()
+
+
+def add(connection: Connection, values: dict[str, Any]) -> Stored | None:
+    """Insert a transfer. None = the same notification is there already."""
+    row = EMPTY | values
+    seq = connection.execute(_ADD[connection.dialect.name], row).scalar()
+    return None if seq is None else Stored.of(row | {"seq": seq})
+
+
+def change(connection: Connection, transfer: Stored, values: Mapping[str, Any]) -> Stored:
+    """Update a transfer that was read in this transaction, under its customer's lock or its own."""
+    connection.execute(_CHANGE, {**values, "wanted": transfer.seq})
+    return transfer.but(values)
+
+
+def add_attempt(  # noqa: PLR0913 - the columns
+    connection: Connection, transfer: Stored, now: float, outcome: str, *, failure: str | None, steps: str
+) -> None:
+    """Keep an attempt that ended."""
+    values = {
+        "transfer_seq": transfer.seq,
+        "number": transfer.attempts,
+        "started_at": transfer.started_at,
+        "finished_at": now,
+        "outcome": outcome,
+        "failure": failure,
+        "steps": steps,
+    }
+    connection.execute(_ATTEMPT, values)
+
+
+def kept(record: CustomerRecord | None, consent: bool | None = None) -> dict[str, Any]:  # noqa: FBT001 - three-valued
+    """What is stored of a record; `consent` as the mapping reads it."""
+    if record is None:
+        return {}
+    text, changed_at = dump_record(record), record.updated_at
+    return {
+        "record": text,
+        "record_hash": hashed(text),
+        "email_hash": hash_email(record.email_address) if record.email_address else None,
+        "changed_at": changed_at.timestamp() if changed_at else None,
+        "consent": consent,
+    }
+
+
+def superseded(by: str | None, now: float) -> dict[str, Any]:
+    """What becomes of a change when a newer one makes it needless."""
+    return ended("skipped", now) | {"reason": f"superseded by transfer {by}", "superseded_by": by}
+
+
+def ended(status: str, now: float) -> dict[str, Any]:
+    """A final state, without an error."""
+    return {
+        "status": status,
+        "finished_at": now,
+        "next_attempt_at": None,
+        "owner": None,
+        "loading": False,
+        "before": None,
+        "error": None,
+        "failure": None,
+    }
+
+
+def due(at: float = 0.0) -> dict[str, Any]:
+    """Accepted: due whatever the clock says (rule 10)."""
+    return {"status": "accepted", "next_attempt_at": at, "owner": None, "finished_at": None}
+
+
+def begun(transfer: Stored, owner: str, now: float) -> dict[str, Any]:
+    """An attempt of it begins."""
+    return {
+        "status": "running",
+        "owner": owner,
+        "attempts": transfer.attempts + 1,
+        "started_at": now,
+        "next_attempt_at": None,
+    }
+
+
+def before(transfer: Stored) -> str | None:
+    """How a failed one had ended, for the case that its re-run is cancelled."""
+    names = ("status", "error", "reason", "failure", "finished_at", "promised", "tries")
+    return json.dumps({name: getattr(transfer, name) for name in names}) if transfer.status == "failed" else None
+
+
+def change_of(transfer: Stored) -> Change | None:
+    """The record that it brought, in the order; None = it brought none."""
+    if transfer.record_hash is None or transfer.place is None:
+        return None
+    return Change(transfer.id, Moment(transfer.changed_at, transfer.place), transfer.consent)
+
+
+def changes_of(transfers_: Iterable[Stored]) -> list[Change]:
+    """All of them."""
+    return [each for each in map(change_of, transfers_) if each is not None]

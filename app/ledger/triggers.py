@@ -1,0 +1,352 @@
+"""Triggers come and go: each function is one transaction that changes what is wanted, or asks for it.
+
+accepted → running → succeeded, skipped, failed, or waiting → running …; accepted and waiting → skipped, cancelled.
+A skipped or cancelled one may be wanted again (rule 5). How an attempt begins and ends is in `attempts`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import update
+
+from app.ledger import attempts, customers, order, rows
+from app.ledger.order import Change, Moment, Wanted
+from app.ledger.reports import common_destination
+from app.ledger.stored import Stored, new_id
+from app.ledger.tables import PENDING, RERUNNABLE, SANDBOX, is_open, transfers
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.attempts import Claim
+    from app.ledger.customers import Customer
+    from app.ledger.stored import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class NewTransfer:
+    """What is stored of a notification, or of a run by hand, before anything is done about it.
+
+    `consent` as the mapping reads the record. `fetch`: without a record, one is fetched from iPaaS.com first.
+    """
+
+    connection: str
+    customer_id: str | None
+    tracking_guid: str
+    repeat_key: str | None = None
+    scope: str = "customer/updated"
+    trigger: Trigger = "webhook"
+    destination: str | None = None
+    debug: bool = False
+    record: CustomerRecord | None = None
+    consent: bool | None = None
+    fetch: bool = True
+    skip_reason: str | None = None
+    promised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A transfer after its trigger. `claim`: the caller must run this attempt. `loads`: it must fetch the record.
+
+    `ended`: what this ended, others too.
+    """
+
+    transfer: Stored
+    claim: Claim | None = None
+    loads: bool = False
+    replayed: bool = False
+    ended: tuple[Stored, ...] = ()
+
+
+def accept(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
+    """Store a notification, or find the same one again. With an `owner` it is begun at once if it can be."""
+    row: dict[str, Any] = {
+        "id": new_id(now),
+        "connection": new.connection,
+        "customer_id": new.customer_id,
+        "tracking_guid": new.tracking_guid,
+        "repeat_key": new.repeat_key,
+        "destination": new.destination,
+        "scope": new.scope,
+        "trigger": new.trigger,
+        "debug": new.debug,
+        "promised": new.promised,
+        "created_at": now,
+        **rows.kept(new.record, new.consent),
+    }
+    if new.skip_reason is not None or new.customer_id is None:
+        values = rows.ended("skipped", now) | {"reason": new.skip_reason}
+        return _settled(_added(connection, row | values))
+    if new.record is None and new.fetch:
+        return _load_first(connection, new, row, owner, now)
+    customer = customers.enter(connection, new.connection, new.customer_id)
+    latest = customer.wanted.moment
+    if new.record is not None and new.trigger != "webhook" and latest is not None and latest.at is not None:
+        row["changed_at"] = max(row["changed_at"] or latest.at, latest.at)  # rule 2: it counts as the newest
+    row |= {"place": customer.place, "destination": _destination(connection, new, customer)}
+    arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
+    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
+    transfer = rows.add(connection, row | verdict.values(arrived, owner, now))
+    if transfer is None:
+        return _repeat(connection, new, owner, now)
+    return _carry_out(connection, customer, transfer, verdict, owner, now)
+
+
+def rerun(  # noqa: PLR0913 - who runs it, and on which terms
+    connection: Connection,
+    seq: int,
+    owner: str | None,
+    now: float,
+    *,
+    fetch: bool,
+    promised: bool = False,
+    sandbox: bool = False,
+) -> Entered | None:
+    """Run a failed, cancelled or waiting transfer again. `fetch`: one without a record of its own is loaded first.
+
+    None = it is in no such state; or it is of a sandbox and this is a real store, or the other way round.
+    """
+    found = rows.by_seq(connection, seq)
+    if found.customer_id is None or found.connection.startswith(SANDBOX) is not sandbox:
+        return None
+    customer = customers.enter(connection, found.connection, found.customer_id)
+    transfer = rows.by_seq(connection, seq, locked=True)
+    if transfer.status not in RERUNNABLE:
+        return None
+    return _again(connection, customer, transfer, owner, now, {"promised": promised}, fetch=fetch)
+
+
+def loaded(  # noqa: PLR0913 - what was loaded, and for whom
+    connection: Connection,
+    claimed: Stored,
+    record: CustomerRecord,
+    consent: bool | None,  # noqa: FBT001 - three-valued
+    owner: str | None,
+    now: float,
+) -> Entered | None:
+    """Rule 1: its order begins now, with the record in hand. None = it was taken over meanwhile."""
+    customer = customers.enter(connection, claimed.connection, claimed.customer_id or "")
+    transfer = rows.by_seq(connection, claimed.seq, locked=True)
+    if not attempts.still_loads(transfer, claimed):
+        return None
+    fresh = rows.kept(record, consent) | {"fetched": True}
+    values = {"loading": False, "attempts": transfer.attempts - 1} | _put(customer, transfer, fresh)
+    values["destination"] = _destination(connection, transfer, customer)
+    arrived = transfer.but(values)
+    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
+    values |= verdict.values(arrived, owner, now)
+    if verdict.begins:
+        values["started_at"] = transfer.started_at  # it is the same attempt
+    if verdict.is_superseded:
+        values["attempts"] = transfer.attempts
+        rows.add_attempt(connection, transfer, now, "skipped", failure=None, steps="{}")
+    return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
+
+
+def promise(connection: Connection, seq: int) -> Stored:
+    """From here on the service owns the retries; does nothing to a transfer that has ended. Idempotent."""
+    connection.execute(update(transfers).where(transfers.c.seq == seq, is_open).values(promised=True))
+    return rows.by_seq(connection, seq)
+
+
+def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
+    """Rule 5: take back a trigger that has not begun; what it replaced is wanted again, promised.
+
+    The transfer as it is now, and those that are open again. None = it has begun.
+    """
+    found = rows.by_seq(connection, seq)
+    customer = customers.lock(connection, found.connection, found.customer_id)
+    transfer = rows.by_seq(connection, seq, locked=True)
+    if transfer.status not in PENDING:
+        return None
+    values = rows.ended("cancelled", now) | {"reason": "Cancelled by hand.", "superseded_by": None}
+    if transfer.before is not None:
+        values |= json.loads(transfer.before)
+    cancelled = rows.change(connection, transfer, values)
+    if customer is None or transfer.loading:
+        return [cancelled]
+    wanted = customer.wanted
+    reopened: list[Stored] = []
+    if transfer.record_hash is not None and cancelled.status == "cancelled":
+        wanted, reopened = _taken_back(connection, customer, transfer)
+    due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(connection, customer))
+    verify_at = now if customer.doubt and customer.verify_at is None else customer.verify_at
+    customers.write(connection, customer, wanted=wanted, due_at=due_at, verify_at=verify_at)
+    return [cancelled, *reopened]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What a trigger comes to: superseded at once, or open, then it replaces others; it may begin at once."""
+
+    wanted: Wanted
+    is_superseded: bool = False
+    begins: bool = False
+    replaced: tuple[Stored, ...] = ()
+    beside: tuple[Stored, ...] = ()  # open still, and covered by the same attempt
+    promised: bool = False
+
+    def values(self, transfer: Stored, owner: str | None, now: float) -> dict[str, Any]:
+        """For the trigger's own row."""
+        if self.is_superseded:
+            return rows.superseded(self.wanted.id, now)
+        state = rows.begun(transfer, owner or "", now) if self.begins else rows.due()
+        return state | {"promised": transfer.promised or self.promised}
+
+
+def _judge(
+    connection: Connection, customer: Customer, transfer: Stored, change: Change | None, owner: str | None
+) -> _Verdict:
+    """By the rules of order; `change` None: it only asks for what is wanted."""
+    wanted = customer.wanted.after(change) if change else customer.wanted
+    is_newest = change is not None and wanted.id == change.id
+    brings_no = change is not None and wanted.owes_no and wanted.consented == change.moment
+    waits = customer.due_at is not None  # else nothing does, and need not be looked for
+    opened = rows.open_of(connection, customer) if waits else ()
+    pending = [each for each in opened if each.status in PENDING and each.seq != transfer.seq]
+    if not (is_newest or brings_no or transfer.always_sends) and (pending or not wanted.owes_no):
+        return _Verdict(wanted, is_superseded=True)
+    replaced = tuple(each for each in pending if is_newest and not each.brings_nothing)
+    owed = bool(replaced) and wanted.owes_no and customer.wanted.owes_no
+    return _Verdict(
+        wanted,
+        begins=owner is not None and customer.owner is None,
+        replaced=replaced,
+        beside=tuple(each for each in pending if each not in replaced),
+        promised=owed or any(each.promised for each in replaced),
+    )
+
+
+def _carry_out(  # noqa: PLR0913 - a verdict and whom it is about
+    connection: Connection, customer: Customer, transfer: Stored, verdict: _Verdict, owner: str | None, now: float
+) -> Entered:
+    wanted = replace(customer, wanted=verdict.wanted, destination=transfer.destination or customer.destination)
+    if verdict.is_superseded:
+        if verdict.wanted != customer.wanted:
+            customers.write(connection, customer, wanted=verdict.wanted)
+        return _settled(transfer)
+    ended = tuple(rows.change(connection, each, rows.superseded(transfer.id, now)) for each in verdict.replaced)
+    if verdict.begins and owner is not None:
+        begun = (
+            transfer,
+            *(rows.change(connection, each, rows.begun(each, owner, now)) for each in verdict.beside),
+        )
+        claim = attempts.begin(connection, wanted, begun, owner, now)
+        return Entered(transfer, claim, ended=ended)
+    customers.write(connection, customer, wanted=wanted.wanted, destination=wanted.destination, due_at=0.0)
+    return Entered(transfer, ended=ended)
+
+
+def _load_first(
+    connection: Connection, new: NewTransfer, row: dict[str, Any], owner: str | None, now: float
+) -> Entered:
+    """Rule 1: loaded outside the order, whatever else happens to the customer."""
+    arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
+    state = rows.begun(arrived, owner, now) if owner else rows.due()
+    transfer = rows.add(connection, row | {"loading": True} | state)
+    if transfer is None:
+        return _repeat(connection, new, owner, now)
+    return Entered(transfer, loads=owner is not None)
+
+
+def _repeat(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
+    """Succeeded before: the recorded answer; still open: wait for that one; failed before: run it again."""
+    customer = customers.enter(connection, new.connection, new.customer_id or "")
+    found = rows.same(connection, new.connection, new.customer_id, new.repeat_key)
+    transfer = rows.by_seq(connection, found.seq, locked=True)
+    if transfer.status in {"succeeded", "skipped"}:
+        return Entered(transfer, replayed=True)
+    if transfer.status not in RERUNNABLE:
+        return Entered(rows.change(connection, transfer, {"promised": True}) if new.promised else transfer)
+    values: dict[str, Any] = {"promised": new.promised}
+    fresh = rows.kept(new.record, new.consent)
+    if fresh and fresh["record_hash"] != transfer.record_hash:
+        values |= {"fetched": False} | _put(customer, transfer, fresh)
+    return _again(connection, customer, transfer, owner, now, values, fetch=new.record is None)
+
+
+def _again(  # noqa: PLR0913 - as `rerun`
+    connection: Connection,
+    customer: Customer,
+    transfer: Stored,
+    owner: str | None,
+    now: float,
+    values: dict[str, Any],
+    *,
+    fetch: bool,
+) -> Entered:
+    waits = transfer.status == "waiting"
+    values |= {"tries": 0, "finished_at": None, "superseded_by": None, "before": rows.before(transfer)}
+    values["promised"] = bool(values["promised"]) or waits  # a promise is never taken back
+    if waits:
+        values["before"] = transfer.before
+    arrived = transfer.but(values)
+    without_record = arrived.record is None and (fetch or not arrived.always_sends)
+    refetched = arrived.fetched and fetch and not waits  # it may have failed for what has been mended since
+    if transfer.loading or without_record or refetched:
+        state = rows.begun(arrived, owner, now) if owner else rows.due()
+        return Entered(
+            rows.change(connection, transfer, values | {"loading": True} | state), loads=owner is not None
+        )
+    if arrived.place is None:
+        values["place"] = customer.place
+        arrived = arrived.but(values)
+    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
+    values |= verdict.values(arrived, owner, now)
+    return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
+
+
+def _put(customer: Customer, transfer: Stored, fresh: dict[str, Any]) -> dict[str, Any]:
+    """A record that replaces a transfer's own has its place from now; unless it is older than that very one."""
+    moment = Moment(fresh["changed_at"], customer.place)
+    if customer.wanted.id == transfer.id and transfer.record and moment.precedes(customer.wanted.moment):
+        return {}
+    return fresh | {"place": customer.place}
+
+
+def _taken_back(connection: Connection, customer: Customer, transfer: Stored) -> tuple[Wanted, list[Stored]]:
+    """What is wanted without this one, and the transfers that are open again for it."""
+    applied = Wanted.load(customer.applied)
+    rest = rows.since(connection, customer, applied.moment.place if applied.moment else 0)
+    wanted = order.without(applied, rows.changes_of(rest))
+    reopened = []
+    for each in rest:
+        owes = each.id == wanted.id or (
+            wanted.owes_no and each.consent is False and _said(each) == wanted.consented
+        )
+        if owes and each.status == "skipped":
+            values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
+            reopened.append(rows.change(connection, each, values | {"loading": each.record is None}))
+    mine = transfers.c.connection == customer.connection, transfers.c.customer_id == customer.customer_id
+    theirs = update(transfers).where(*mine, transfers.c.superseded_by == transfer.id)
+    connection.execute(theirs.values(superseded_by=wanted.id, reason=f"superseded by transfer {wanted.id}"))
+    return wanted, reopened
+
+
+def _said(transfer: Stored) -> Moment | None:
+    change = rows.change_of(transfer)
+    return change.moment if change else None
+
+
+def _destination(connection: Connection, new: NewTransfer | Stored, customer: Customer) -> str | None:
+    """A run by hand goes where the customer's last one went, else where all of the connection's go."""
+    if new.destination is not None or new.trigger == "webhook":
+        return new.destination
+    return customer.destination or common_destination(connection, new.connection)
+
+
+def _added(connection: Connection, row: dict[str, Any]) -> Stored:
+    transfer = rows.add(connection, row)
+    if transfer is None:
+        message = "what is skipped repeats nothing"
+        raise LookupError(message)
+    return transfer
+
+
+def _settled(transfer: Stored) -> Entered:
+    return Entered(transfer, ended=(transfer,))
