@@ -128,14 +128,17 @@ async def test_a_stale_link_falls_back_to_adding_once_and_links_anew() -> None:
     assert "gone" in ran.reason
 
 
-async def test_if_adding_after_a_stale_link_fails_the_first_error_is_reported() -> None:
-    wire = Wire(update=GONE, add=reply(400, {"message": "Store is closed."}))
+@pytest.mark.parametrize(("status", "told", "retryable"), [(400, 422, False), (503, 502, True)])
+async def test_if_adding_after_a_stale_link_fails_the_last_error_counts(
+    status: int, told: int, *, retryable: bool
+) -> None:
+    wire = Wire(update=GONE, add=reply(status, {"message": "Store is closed."}))
     ran = await transfer(wire, LINKED)
-    assert wire.operations == ["update", "add"]
+    assert wire.operations[:2] == ["update", "add"]
     failure = ran.failed
-    assert (failure.slug, failure.status, failure.retryable) == (Slug.CUSTOMER, 502, False)
-    assert (failure.stamped.operation, failure.stamped.status) == ("update", 404)
-    assert failure.detail.endswith("HTTP status 404 Not Found: Customer not found.")
+    assert (failure.slug, failure.status, failure.retryable) == (Slug.CUSTOMER, told, retryable)
+    assert (failure.stamped.operation, failure.stamped.status) == ("create", status)
+    assert failure.detail.endswith("Store is closed.")
     assert ran.progress.external_id is None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from app.ledger import replicas
+from app.ledger.database import DatabaseGone
 
 if TYPE_CHECKING:
     from app.clock import Clock
@@ -21,6 +22,7 @@ class Pulse:
         self._database = database
         self._clock = clock
         self._told_at = clock.monotonic()
+        self._failed = False
         self._database_time: float | None = None
         self.replica = str(uuid4())
 
@@ -37,10 +39,15 @@ class Pulse:
         """Say that this replica lives. Raises DatabaseGone."""
         at = self._clock.now().timestamp() if self._database.is_sqlite else None
         began = self._clock.monotonic()
-        told = await self._database.beat(replicas.beat, self.replica, at)
+        try:
+            told = await self._database.beat(replicas.beat, self.replica, at)
+        except DatabaseGone:
+            self._failed = True
+            raise
         self._told_at = began  # what was written is as old as its writing at least
         if not self._database.is_sqlite:
             self._database_time = told
+        self._failed = False
 
     @property
     def age(self) -> float:
@@ -50,6 +57,8 @@ class Pulse:
     @property
     def is_well(self) -> bool:
         """Whether the database took the last heartbeats: new transfers would be kept."""
+        if self._database.is_sqlite:  # it answers at once, or not at all
+            return not self._failed
         return self.age < _LATE * replicas.FENCE_SECONDS
 
     @property

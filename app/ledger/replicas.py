@@ -46,6 +46,7 @@ def bury(connection: Connection, replica: str, now: float) -> Orphans:
     connection.execute(delete(replicas).where(replicas.c.id.in_(dead)))
     others = select(replicas.c.id).where(replicas.c.id != replica)
     owned = select(customers.c.connection, customers.c.customer_id, customers.c.owner)
+    owned = owned.where(customers.c.owner.is_not(None))
     loads = select(transfers.c.seq, transfers.c.owner).where(is_loading, transfers.c.status == RUNNING)
     return Orphans(
         [(row[0], row[1], row[2]) for row in connection.execute(owned.where(customers.c.owner.not_in(others)))],

@@ -218,7 +218,7 @@ def _judge(
         begins=owner is not None and customer.owner is None,
         replaced=replaced,
         beside=tuple(each for each in pending if each not in replaced),
-        promised=owed or any(each.promised for each in replaced),
+        promised=owed or any(each.promised for each in pending),
     )
 
 

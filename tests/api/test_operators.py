@@ -332,12 +332,12 @@ async def test_a_rerun_of_a_failed_sync_does_not_bring_back_an_older_consent(
         again = await operator.post("/transfers/retry", {"status": "failed"})
         counts = await operator.until(again.headers["Location"], remaining=0)
         (item,) = (await operator.get("/transfers", sync_id=sync.json()["sync_id"]))["items"]
-    assert (counts["total"], counts["skipped"]) == (1, 1)
-    assert (item["status"], item["superseded_by"]) == ("skipped", newer["transfer_id"])
+    assert (counts["total"], counts["succeeded"]) == (1, 1)
+    assert (item["status"], item["subscription"]) == ("succeeded", "unchanged"), "it sent the newest"
     assert [each["isSubscribed"] for each in await sandbox.customers()] == [False]
 
 
-async def test_a_rerun_of_an_old_manual_sync_leaves_a_newer_change_waiting(
+async def test_a_rerun_of_an_old_manual_sync_sends_the_newer_change_that_waits(
     bridge: BridgeFactory, sandbox: Sandbox
 ) -> None:
     clock = FakeClock()
@@ -351,10 +351,8 @@ async def test_a_rerun_of_an_old_manual_sync_leaves_a_newer_change_waiting(
         await operator.until(newer, status="waiting")
         await sandbox.mend()
         again = await operator.post(f"{manual}/retry")
-        assert (again.status_code, again.json()["results"][0]["status"]) == (200, "skipped")
-        assert (await operator.get(newer))["status"] == "waiting"
-        clock.advance(22 * 60)
-        await operator.until(newer, status="succeeded")
+        assert (again.status_code, again.json()["results"][0]["status"]) == (200, "succeeded")
+        assert (await operator.get(newer))["status"] == "succeeded"
     assert [each["isSubscribed"] for each in await sandbox.customers()] == [False]
 
 

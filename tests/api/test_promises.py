@@ -140,22 +140,28 @@ async def test_a_promised_one_that_is_run_again_and_fails_stays_promised(
         assert shown["next_attempt_at"] > before["next_attempt_at"]
 
 
-async def test_a_manual_sync_keeps_the_promise_of_what_it_supersedes(bridge: BridgeFactory) -> None:
-    async with bridge(Wire(add=AWAY)) as client:
+async def test_a_manual_sync_shares_the_promise_of_what_it_covers(bridge: BridgeFactory) -> None:
+    wire = Wire(add=AWAY)
+    async with bridge(wire) as client:
         operator = Operator(client)
         where = (await client.post(WEBHOOK, json=envelope(), headers=ASYNC)).headers["Location"]
         await operator.until(where, status="waiting")
         answer = await operator.post(SYNC)
         assert answer.status_code == 202
         manual = answer.headers["Location"]
-        superseded = await operator.get(where)
-        assert (superseded["status"], f"/transfers/{superseded['superseded_by']}") == ("skipped", manual)
-        shown = await operator.get(manual)
-        assert (shown["status"], shown["trigger"], shown["promised"]) == ("waiting", "manual", True)
+        for each in (where, manual):
+            shown = await operator.get(each)
+            assert (shown["status"], shown["promised"]) == ("waiting", True)
+        wire.script(add=reply(200, customer()))
+        assert (await operator.post(f"{manual}/retry")).status_code == 200
+        for each in (where, manual):
+            assert (await operator.get(each))["status"] == "succeeded"
+        assert wire.operations.count("add") == 7, "one attempt for both"
 
 
-async def test_a_rerun_keeps_the_promise_of_what_it_supersedes(bridge: BridgeFactory) -> None:
-    async with bridge(Wire(add=AWAY)) as client:
+async def test_what_a_failed_newer_one_precedes_is_superseded_at_once(bridge: BridgeFactory) -> None:
+    wire = Wire(add=AWAY)
+    async with bridge(wire) as client:
         operator = Operator(client)
         newer, older = (
             notification(tracking_guid=guid, customer=RECORD | {"updated_datetime": moment})
@@ -165,9 +171,9 @@ async def test_a_rerun_keeps_the_promise_of_what_it_supersedes(bridge: BridgeFac
             )
         )
         failed = (await client.post(WEBHOOK, json=envelope(newer))).json()["instance"]
-        where = (await client.post(WEBHOOK, json=envelope(older), headers=ASYNC)).headers["Location"]
-        await operator.until(where, status="waiting")
-        answer = await operator.post(f"{failed}/retry")
-        assert (answer.status_code, answer.headers["Location"]) == (202, failed)
-        assert (await operator.get(where))["superseded_by"] == failed.removeprefix("/transfers/")
-        assert (await operator.get(failed))["status"] == "waiting"
+        late = await client.post(WEBHOOK, json=envelope(older), headers=ASYNC)
+        assert (late.status_code, late.json()["results"][0]["status"]) == (200, "skipped")
+        shown = await operator.get(f"/transfers/{late.json()['results'][0]['transfer_id']}")
+        assert shown["superseded_by"] == failed.removeprefix("/transfers/")
+        assert wire.operations.count("add") == 3, "nothing was sent for it"
+        assert (await operator.get(failed))["status"] == "failed"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.support import Room, SlowStamped, change, room
+from tests.engine.support import Person, Room, SlowStamped, change, room
 
 BEFORE, AFTER = "before@example.com", "after@example.com"
 
@@ -19,7 +19,7 @@ async def test_an_answer_that_was_lost(here: Room) -> None:
     here.send(change(2, email=AFTER))
     await here.release()
     assert list(here.stamped.emails.values()) == [AFTER]
-    assert [row.status for row in await here.rows()] == ["failed", "succeeded"]
+    assert await here.statuses() == ["failed", "succeeded"]
 
 
 async def test_a_process_that_was_killed(here: Room, tmp_path: Path) -> None:
@@ -32,11 +32,11 @@ async def test_a_process_that_was_killed(here: Room, tmp_path: Path) -> None:
         content = (tmp_path / name).read_bytes()
         Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240 - small
     stamped = SlowStamped()
-    stamped.emails = {"143491": BEFORE}
+    stamped.people = {"143491": Person(BEFORE, "C-1", 1)}
     async with room(copy, stamped=stamped) as after:
         await after.release()
         assert after.stamped.emails == {"143491": AFTER}
-        assert [row.status for row in await after.rows()] == ["skipped", "succeeded"]
+        assert await after.statuses() == ["skipped", "succeeded"]
 
 
 async def test_a_rerun_with_another_record(here: Room) -> None:
@@ -45,13 +45,13 @@ async def test_a_rerun_with_another_record(here: Room) -> None:
     await here.release("lost")
     here.send(change(2, guid=new.tracking_guid, email=AFTER))
     await here.release()
-    assert AFTER in here.stamped.emails.values()
+    assert list(here.stamped.emails.values()) == [AFTER]
 
 
 async def test_what_was_refused_was_not_created(here: Room) -> None:
     here.send(change(1, email=BEFORE))
     await here.release("refused")
-    here.stamped.emails = {"7": BEFORE}  # somebody else's
+    here.stamped.people = {"7": Person(BEFORE, "X-7")}  # somebody else's
     here.send(change(2, email=AFTER))
     await here.release()
     assert here.stamped.searched == 0

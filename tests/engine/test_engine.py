@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from app.clock import Clock
-from app.engine import NotTaking, Operations, Outcome
-from app.ledger import bulk, moves, reports
-from app.ledger.moves import Entered
+from app.engine import NotTaking, Outcome
+from app.ledger import attempts, bulk, triggers
+from app.ledger.attempts import Claim
+from app.ledger.customers import Customer
+from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
 
 MINUTE = 60.0
@@ -55,8 +57,8 @@ async def test_a_caller_that_leaves_ends_nothing_and_leaves_nothing(here: Room) 
             await each
     await here.release()
     await here.release()
-    assert [row.status for row in await here.rows()] == ["succeeded", "succeeded"]
-    assert here.engine._watchers._events == {}
+    assert await here.statuses() == ["succeeded", "succeeded"]
+    assert here.engine._watchers._watches == {}
     assert here.stamped.held == {"C-1": 2}
 
 
@@ -85,7 +87,7 @@ async def test_a_promised_one_is_retried_when_it_is_due(here: Room) -> None:
     (stored,) = await here.promise(change(1))
     await here.release("away")
     waiting = await here.row(stored)
-    began = here.clock.now().timestamp()
+    began = here.now
     assert waiting.status == "waiting"
     assert waiting.next_attempt_at == pytest.approx(began + 21 * MINUTE, abs=3)  # 20 min and half of 10 %
     await here.advance(20 * MINUTE)
@@ -103,8 +105,8 @@ async def test_six_tries_and_no_more(here: Room) -> None:
         await here.release("away")
         row = await here.row(stored)
         if row.next_attempt_at is not None:
-            pauses.append(round((row.next_attempt_at - here.clock.now().timestamp()) / MINUTE / 1.05))
-            await here.advance(row.next_attempt_at - here.clock.now().timestamp() + 1)
+            pauses.append(round((row.next_attempt_at - here.now) / MINUTE / 1.05))
+            await here.advance(row.next_attempt_at - here.now + 1)
     assert pauses == [20, 60, 120, 200, 300]
     row = await here.row(stored)
     assert (row.status, row.tries, row.attempts, row.next_attempt_at) == ("failed", 6, 6, None)
@@ -194,39 +196,65 @@ async def test_background_work_holds_up_no_caller(here: Room) -> None:
     assert len(here.stamped.open) == busy
 
 
-async def test_a_list_of_due_ones_that_is_out_of_date_runs_nothing_early(here: Room) -> None:
-    (stored,) = await here.promise(change(1))
-    await here.still()
-    here.engine._dispatcher._due.append(stored.seq)  # read while it was accepted, looked at when it waits
-    await here.release("away")
-    here.engine.settle()
-    await here.still()
-    row = await here.row(stored)
-    assert (row.status, row.attempts) == ("waiting", 1)
-    assert here.stamped.open == []
+async def test_what_is_due_is_claimed_together(here: Room) -> None:
+    """As many as there is room for, in one transaction; and never one by one."""
+    before = here.database.asked["claim_work"]
+    news = [change(1, customer=number) for number in range(BACKGROUND)]
+    await here.database.run(_enter, news, here.now)
+    await here.advance(0)
+    assert len(here.stamped.open) == BACKGROUND
+    assert here.database.asked["claim_work"] == before + 1
+    assert here.database.asked["claim"] == 0
 
 
-async def test_a_due_one_that_cannot_be_claimed_is_left_for_a_moment_and_others_go_on(
+def _enter(connection: Connection, news: list[triggers.NewTransfer], now: float) -> None:
+    for new in news:
+        triggers.accept(connection, replace(new, promised=True), None, now)
+
+
+async def test_a_due_one_that_cannot_be_claimed_keeps_no_other_from_it(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, looked_at = moves.claim, []
+    begin = attempts.begin
 
-    def claim_others(connection: Connection, seq: int, owner: str, now: float) -> Entered | None:
-        if seq == 1:
-            looked_at.append(now)
+    def begin_others(
+        connection: Connection, customer: Customer, covered: list[Stored], owner: str, now: float
+    ) -> Claim:
+        if customer.customer_id == "1":
             raise ZeroDivisionError
-        return claim(connection, seq, owner, now)
+        return begin(connection, customer, covered, owner, now)
 
-    monkeypatch.setattr(moves, "claim", claim_others)
-    async with asyncio.timeout(10):
-        stuck, other = await here.promise(change(1), change(1, customer=2))
-        await here.release()
+    monkeypatch.setattr(attempts, "begin", begin_others)
+    stuck, other = await here.promise(change(1), change(1, customer=2))
+    await here.still()
+    assert [call.customer for call in here.stamped.open] == ["C-2"]
+    await here.release()
     assert (await here.row(other)).status == "succeeded"
-    assert 1 <= len(looked_at) <= BACKGROUND, "each place looked at it once"
     monkeypatch.undo()
     await here.advance(1)
     await here.release()
     assert (await here.row(stuck)).status == "succeeded"
+
+
+async def test_what_is_accepted_is_due_whatever_the_clock_says(here: Room) -> None:
+    here.send(change(1))
+    await here.still()
+    (waiting,) = await here.promise(change(2))
+    here.fake_clock.jump(-10 * MINUTE)
+    await here.release()
+    await here.release()
+    assert (await here.row(waiting)).status == "succeeded"
+
+
+async def test_a_clock_that_jumps_back_stops_nobody(here: Room) -> None:
+    """Also what is accepted after it, and what somebody waits for."""
+    here.fake_clock.jump(-10 * MINUTE)
+    (promised,) = await here.promise(change(1))
+    await here.release()
+    caller = here.send(change(2))
+    await here.release()
+    assert [outcome.transfer.status for outcome in caller.result()] == ["succeeded"]
+    assert (await here.row(promised)).status == "succeeded"
 
 
 async def test_nothing_is_taken_after_the_drain(here: Room) -> None:
@@ -249,7 +277,7 @@ async def test_a_promise_given_in_the_last_moment_is_kept(here: Room) -> None:
     caller = here.send(change(1))
     await here.still()
     (row,) = await here.rows()
-    await here.database.run(moves.promise, row.seq)
+    await here.database.run(triggers.promise, row.seq)
     await here.release("away")
     (outcome,) = caller.result()
     assert (outcome.transfer.status, outcome.transfer.promised) == ("waiting", True)
@@ -262,7 +290,7 @@ async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None
     with capture_logs() as lines:
         (third,) = await here.promise(change(3))
         await here.still()
-        await Operations(here.engine, here.database, here.clock, "default", fetch=False).cancel(third)
+        await here.operations.cancel(third)
     told = [(line["transfer_id"], line["status"]) for line in lines if line["event"] == "transfer"]
     assert told == [(second.id, "skipped"), (third.id, "cancelled")]
 
@@ -270,18 +298,19 @@ async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None
 async def test_what_was_meant_for_a_sandbox_never_reaches_a_store(here: Room) -> None:
     """The same database, once without keys and later with them; `here` is a store."""
     trial = replace(change(1), connection="sandbox 2026-11-24T10:00:00")
-    now = here.clock.now().timestamp()
-    waiting = (await here.database.run(moves.accept, trial, None, now)).transfer
+    now = here.now
+    waiting = (await here.database.run(triggers.accept, trial, None, now)).transfer
     await here.advance(60)
     assert here.stamped.open == []
-    assert await here.database.run(moves.cancel, waiting.seq, now) is not None
+    assert await here.database.run(triggers.cancel, waiting.seq, now) is not None
     assert await here.engine.rerun(waiting.seq) is None
     await here.database.run(bulk.open_sync, "sync-1", "default", "retry", [waiting.seq], now)
     here.engine.entry.wake()
     await here.advance(60)
     assert here.stamped.open == []
-    assert [row.status for row in await here.rows()] == ["cancelled"]
-    assert await here.database.read(reports.due, now, 10, sandbox=True) == []
-    again = await here.database.run(moves.rerun, waiting.seq, None, now, sandbox=True)
+    assert await here.statuses() == ["cancelled"]
+    assert await here.database.run(attempts.claim_due, "sandbox", now, 10, sandbox=True) == []
+    again = await here.database.run(triggers.rerun, waiting.seq, None, now, fetch=False, sandbox=True)
     assert again is not None
-    assert await here.database.read(reports.due, now, 10, sandbox=True) == [waiting.seq]
+    (claim,) = await here.database.run(attempts.claim_due, "sandbox", now, 10, sandbox=True)
+    assert claim.lead.seq == waiting.seq

@@ -8,21 +8,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
-from app.attempt import Progress
-from app.ledger import endings, moves, replicas, reports
+from app.attempt import Failure, Progress
+from app.catalog import Slug
+from app.engine.pulse import Pulse
+from app.ledger import attempts, customers, replicas, reports, triggers
+from app.ledger.attempts import AttemptResult, Claim, Terms
 from app.ledger.stored import Stored
-from app.ledger.tables import transfers
-from tests.engine.support import Room, change, room
+from tests.engine.support import Room, SlowIpaas, ask, change, record, room
 
 GONE = "a-replica-that-is-gone"
+BEATS_TO_DEATH = int(replicas.DEAD_AFTER_SECONDS / replicas.HEARTBEAT_SECONDS)
 
 
-async def heartbeat(here: Room, times: int = 1) -> None:
-    for _ in range(times):
-        here.fake_clock.advance(replicas.HEARTBEAT_SECONDS)
-        await here.still()
+def on_disk(directory: Path) -> Path:
+    """What is on the disk at this moment, as if the process were killed."""
+    copy = directory / "copy.db"
+    for name in ("bridge.db", "bridge.db-wal"):
+        content = (directory / name).read_bytes()
+        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)
+    return copy
 
 
 async def test_a_drain_lets_running_ones_end(here: Room) -> None:
@@ -38,7 +45,9 @@ async def test_what_does_not_end_in_time_is_promised_and_left(here: Room, tmp_pa
     caller, joined, behind = here.send(change(1)), here.send(change(2, customer=2)), here.send(change(3))
     await here.still()
     await here.engine.drain(0)
-    for (outcome,) in await asyncio.gather(caller, joined, behind):
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(caller, joined, behind)
+    for (outcome,) in answers:
         assert outcome.transfer.is_final or outcome.transfer.promised
     assert here.engine.running == 0
     rows = await here.rows()
@@ -46,67 +55,57 @@ async def test_what_does_not_end_in_time_is_promised_and_left(here: Room, tmp_pa
     assert [row.status for row in rows] == ["skipped", "accepted", "accepted"]
     await here.database.aclose()
     async with room(tmp_path / "bridge.db") as after:
-        await _release_all(after)
-        assert [row.status for row in await after.rows()] == ["skipped", "succeeded", "succeeded"]
+        await after.release_all()
+        assert await after.statuses() == ["skipped", "succeeded", "succeeded"]
         assert after.stamped.held == {"C-1": 3, "C-2": 2}
-
-
-async def _release_all(here: Room) -> None:
-    await here.still()
-    while here.stamped.open:
-        here.stamped.release(here.stamped.open[0])
-        await here.still()
 
 
 async def test_the_next_start_goes_on_with_what_a_killed_process_ran(here: Room, tmp_path: Path) -> None:
     caller = here.send(change(1))
     await here.still()
-    copy = tmp_path / "copy.db"
-    for name in ("bridge.db", "bridge.db-wal"):  # what is on the disk at the moment of a crash
-        content = (tmp_path / name).read_bytes()
-        Path(str(copy) + name.removeprefix("bridge.db")).write_bytes(content)  # noqa: ASYNC240 - small
-    async with room(copy) as after:
+    async with room(on_disk(tmp_path)) as after:
         await after.release()
         (row,) = await after.rows()
         assert (row.status, row.promised, row.attempts) == ("succeeded", True, 2)
-        attempts = await after.database.read(reports.attempts_of, row.seq)
-        assert [each["outcome"] for each in attempts] == ["interrupted", "succeeded"]
+        tried = await after.database.read(reports.attempts_of, row.seq)
+        assert [each["outcome"] for each in tried] == ["interrupted", "succeeded"]
     assert not caller.done()
 
 
 async def test_an_attempt_that_nobody_runs_is_taken_over(here: Room) -> None:
     """As after a commit whose answer was lost: the row says that this replica runs it."""
-    now = here.clock.now().timestamp()
-    await here.database.run(moves.accept, change(1), here.engine._runner.replica, now)
-    await heartbeat(here)
+    now = here.now
+    await here.database.run(triggers.accept, change(1), here.engine.pulse.replica, now)
+    await here.beat()
     assert here.stamped.open == [], "it may just be about to begin"
-    await heartbeat(here)
+    await here.beat()
     await here.release()
-    assert [row.status for row in await here.rows()] == ["succeeded"]
+    assert await here.statuses() == ["succeeded"]
 
 
 async def test_only_a_replica_that_is_gone_is_taken_over(here: Room) -> None:
-    now = here.clock.now().timestamp()
+    now = here.now
     await here.database.run(replicas.beat, GONE, now)
-    await here.database.run(moves.accept, change(1), GONE, now)
-    for _ in range(int(replicas.DEAD_AFTER_SECONDS / replicas.HEARTBEAT_SECONDS)):
-        await heartbeat(here)
+    await here.database.run(triggers.accept, change(1), GONE, now)
+    for _ in range(BEATS_TO_DEATH):
+        await here.beat()
         assert here.stamped.open == []
-    await heartbeat(here)
+    await here.beat()
     await here.release()
-    assert [row.status for row in await here.rows()] == ["succeeded"]
+    assert await here.statuses() == ["succeeded"]
 
 
 async def test_a_caller_follows_what_another_replica_runs(here: Room) -> None:
     new = change(1)
-    now = here.clock.now().timestamp()
+    now = here.now
     await here.database.run(replicas.beat, GONE, now)
-    entered = await here.database.run(moves.accept, new, GONE, now)
+    entered = await here.database.run(triggers.accept, new, GONE, now)
+    assert entered.claim is not None
     caller = here.send(new)
     await here.still()
     assert not caller.done()
-    result = endings.AttemptResult(Progress("created", "143491"), now)
-    await here.database.run(endings.finish, entered.transfer, result, 0.0)
+    result = AttemptResult(Progress("created", "143491"), now)
+    await here.database.run(attempts.finish, entered.claim, result, Terms())
     async with asyncio.timeout(5):
         (outcome,) = await caller
     assert outcome.transfer.status == "succeeded"
@@ -124,7 +123,7 @@ async def test_an_end_is_written_as_soon_as_the_database_is_back(here: Room) -> 
     here.database.away = False
     here.fake_clock.advance(1)
     await here.still()
-    assert [row.status for row in await here.rows()] == ["succeeded", "succeeded"]
+    assert await here.statuses() == ["succeeded", "succeeded"]
     assert [outcome.transfer.status for outcome in caller.result()] == ["succeeded"]
 
 
@@ -132,66 +131,75 @@ async def test_a_replica_without_its_database_stops_before_it_is_taken_over(here
     """The others wait for DEAD_AFTER_SECONDS; until then nothing of it may still be at work."""
     here.send(change(1))
     await here.still()
-    before = here.engine._runner.replica
+    before = here.engine.pulse.replica
     here.database.away = True
     beats = int(replicas.FENCE_SECONDS / replicas.HEARTBEAT_SECONDS)
-    await heartbeat(here, beats)
+    await here.beat(beats)
     assert here.engine.running == 1
-    await heartbeat(here)
+    await here.beat()
     assert (beats + 1) * replicas.HEARTBEAT_SECONDS < replicas.DEAD_AFTER_SECONDS
     assert here.engine.running == 0
     assert here.stamped.open == []
-    assert here.engine._runner.replica != before
+    assert here.engine.pulse.replica != before
     here.database.away = False
-    await heartbeat(here, int(replicas.DEAD_AFTER_SECONDS / replicas.HEARTBEAT_SECONDS) + 1)
+    await here.beat(BEATS_TO_DEATH + 1)
     await here.release()
-    assert [row.status for row in await here.rows()] == ["succeeded"]
+    assert await here.statuses() == ["succeeded"]
 
 
 async def test_an_attempt_that_begins_as_the_last_one_ends_is_not_forgotten(here: Room) -> None:
     """Else the heartbeat would take it for one that nobody runs, and run it twice at once."""
-    runner = here.engine._runner
-    on_end = runner._on_end
-    again: list[Stored] = []
+    runner, go_on, key = here.engine._runner, asyncio.Event(), ("default", "1")
 
-    def at_the_end(finished: endings.Finished) -> None:
-        if not again:
-            entered = moves.Entered(replace(finished.transfer, owner=runner.replica), claimed=True)
-            again.append(entered.transfer)
-            runner.execute(entered, here.clock.monotonic() + 25)
-        on_end(finished)
+    async def follows() -> None:
+        await go_on.wait()
 
-    runner._on_end = at_the_end
-    here.send(change(1))
-    await here.release("refused")
-    assert again
-    assert len(here.stamped.open) == 1
+    async def ends() -> None:
+        runner._start(key, follows())
+
+    await runner._start(key, ends())
+    await here.still()
     assert here.engine.running == 1
-    await here.release()
+    go_on.set()
+    await here.still()
     assert here.engine.running == 0
 
 
+FAILED = Failure(Slug.CUSTOMER, 502, "Not now.", retryable=True)
+
+
+def _begun(connection: Connection, new: triggers.NewTransfer, now: float) -> Claim | Stored:
+    entered = triggers.accept(connection, new, GONE, now)
+    return entered.claim or entered.transfer
+
+
+@pytest.mark.parametrize("new", [change(1), ask()], ids=["record", "load"])
 @pytest.mark.parametrize("status", ["accepted", "running", "waiting"])
-async def test_no_state_is_without_an_exit(here: Room, status: str) -> None:
+async def test_no_state_is_without_an_exit(tmp_path: Path, status: str, new: triggers.NewTransfer) -> None:
     """Whatever a crash leaves behind, time alone brings it to its end."""
-    now = here.clock.now().timestamp()
+    new, ipaas = replace(new, promised=True), SlowIpaas(record(1))
 
-    def leave(connection: Connection) -> None:
-        entered = moves.accept(connection, replace(change(1), promised=True), None, now)
-        values = {
-            "accepted": {},
-            "running": {"status": "running", "owner": GONE, "attempts": 1, "started_at": now},
-            "waiting": {"status": "waiting", "tries": 1, "next_attempt_at": now + 1200},
-        }[status]
-        if values:
-            mine = transfers.c.seq == entered.transfer.seq
-            connection.execute(update(transfers).where(mine).values(values))
+    def leave(connection: Connection, now: float) -> None:
+        if status == "accepted":
+            triggers.accept(connection, new, None, now)
+            return
+        begun, result = _begun(connection, new, now), AttemptResult(Progress(), now, FAILED)
+        if status == "running":
+            return
+        if isinstance(begun, Claim):
+            attempts.finish(connection, begun, result, Terms())
+        else:
+            attempts.not_loaded(connection, begun, result, Terms())
 
-    await here.database.run(leave)
-    for _ in range(10):
-        await here.advance(300)
-        await _release_all(here)
-    assert [row.status for row in await here.rows()] == ["succeeded"]
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        await here.database.run(leave, here.now)
+        assert await here.statuses() == [status]
+        for _ in range(10):
+            await here.advance(300)
+            for load in list(ipaas.open):
+                ipaas.release(load)
+            await here.release_all()
+        assert await here.statuses() == ["succeeded"]
 
 
 class _Held:
@@ -255,24 +263,31 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not claimed for nobody, to be taken over as if it had been broken off."""
-    claim, begun, go_on = moves.claim, threading.Event(), threading.Event()
+    claim, begun, go_on = attempts.claim_work, threading.Event(), threading.Event()
 
-    def slow_claim(connection: Connection, seq: int, owner: str, now: float) -> moves.Entered | None:
+    def slow_claim(
+        connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
+    ) -> tuple[list[Claim], list[Stored]]:
         begun.set()
         go_on.wait(10)
-        return claim(connection, seq, owner, now)
+        return claim(connection, owner, now, limit, sandbox=sandbox)
 
-    monkeypatch.setattr(moves, "claim", slow_claim)
-    await here.promise(change(1), change(2, customer=2))
+    await here.database.run(_accept_promised, [change(1), change(2, customer=2)], here.now)
+    monkeypatch.setattr(attempts, "claim_work", slow_claim)
+    here.engine.settle()
     await asyncio.to_thread(begun.wait, 10)
     draining = asyncio.create_task(here.engine.drain(20))
     for _ in range(25):  # as far as it gets
         await asyncio.sleep(0)
     go_on.set()
-    await _release_all(here)
+    await here.release_all()
     await draining
-    assert {(row.status, row.attempts) for row in await here.rows()} <= {("succeeded", 1), ("accepted", 0)}
-    assert here.stamped.held
+    assert {(row.status, row.attempts) for row in await here.rows()} == {("succeeded", 1)}
+
+
+def _accept_promised(connection: Connection, news: list[triggers.NewTransfer], now: float) -> None:
+    for new in news:
+        triggers.accept(connection, replace(new, promised=True), None, now)
 
 
 async def test_rejections_are_written_before_the_end(here: Room) -> None:
@@ -281,60 +296,148 @@ async def test_rejections_are_written_before_the_end(here: Room) -> None:
     assert [row["reason"] for row in await here.database.read(reports.rejected, 10)] == ["Wrong."]
 
 
-async def test_a_replica_that_stood_still_sends_nothing_more(here: Room) -> None:
+async def test_a_drain_lets_loads_end_and_what_follows_them(tmp_path: Path) -> None:
+    ipaas = SlowIpaas(record(1))
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        caller = here.send(ask())
+        await here.still()
+        draining = asyncio.create_task(here.engine.drain(20))
+        await here.still()
+        ipaas.release(ipaas.open[0])
+        await here.still()
+        assert not draining.done()
+        await here.release()
+        await draining
+        assert [outcome.transfer.status for outcome in caller.result()] == ["succeeded"]
+
+
+async def test_a_load_that_does_not_end_in_time_is_promised_and_left(tmp_path: Path) -> None:
+    ipaas = SlowIpaas(record(1))
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        caller = here.send(ask())
+        await here.still()
+        await here.engine.drain(0)
+        async with asyncio.timeout(5):
+            (outcome,) = await caller
+        assert outcome.transfer.promised
+        (row,) = await here.rows()
+        assert (row.status, row.loading, here.engine.running, ipaas.open) == ("accepted", True, 0, [])
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as after:
+        ipaas.release(ipaas.open[0])
+        await after.release()
+        assert await after.statuses() == ["succeeded"]
+
+
+async def test_a_record_that_is_loaded_as_the_drain_ends_its_customers_attempt_is_left_for_the_next_start(
+    tmp_path: Path,
+) -> None:
+    """It has its place in the order, and nobody began it."""
+    ipaas = SlowIpaas(record(2))
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        here.send(change(1))
+        caller = here.send(ask())
+        await here.still()
+        draining = asyncio.create_task(here.engine.drain(20))
+        await here.still()
+        ipaas.release(ipaas.open[0])
+        await here.still()
+        await here.release()
+        await draining
+        (outcome,) = await caller
+        assert (outcome.transfer.status, outcome.transfer.promised) == ("accepted", True)
+        assert here.stamped.held == {"C-1": 1}
+    async with room(tmp_path / "bridge.db", ipaas=ipaas, stamped=here.stamped) as after:
+        await after.release()
+        assert await after.statuses() == ["succeeded", "succeeded"]
+        assert after.stamped.held == {"C-1": 2}
+
+
+async def test_a_load_of_a_replica_that_is_gone_is_done_again(tmp_path: Path) -> None:
+    ipaas = SlowIpaas(record(1))
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        await here.database.run(replicas.beat, GONE, here.now)
+        await here.database.run(triggers.accept, ask(), GONE, here.now)
+        await here.beat(BEATS_TO_DEATH)
+        assert ipaas.open == []
+        await here.beat()
+        ipaas.release(ipaas.open[0])
+        await here.release()
+        (row,) = await here.rows()
+        assert (row.status, row.attempts) == ("succeeded", 2)
+
+
+async def test_a_replica_that_stood_still_sends_nothing_more(here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others may have sent something newer meanwhile."""
-    runner = here.engine._runner
-    runner._is_cut_off = lambda: True
+    monkeypatch.setattr(Pulse, "is_cut_off", property(lambda _: True))
     here.send(change(1))
     await here.still()
     assert here.stamped.open == []
     assert here.stamped.sent == []
     assert here.engine.running == 0
-    runner._is_cut_off = lambda: False
-    await heartbeat(here, 2)
+    monkeypatch.undo()
+    await here.beat(2)
     await here.release()
-    assert [row.status for row in await here.rows()] == ["succeeded"]
+    assert await here.statuses() == ["succeeded"]
 
 
-async def _overtaken(here: Room, seq: int) -> None:
-    """Others took this replica for dead, ran its transfer, and then sent a newer change."""
-    now = here.clock.now().timestamp()
-    done = endings.AttemptResult(Progress(action="updated", external_id="143491"), now)
+async def test_an_attempt_that_cannot_be_recorded_ends_as_an_error_of_ours(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, broke = attempts.finish, []
 
-    def take_over(connection: Connection) -> None:
-        endings.give_up(connection, seq, here.engine._runner.replica, now)
-        again = moves.claim(connection, seq, GONE, now)
-        assert again is not None
-        assert endings.finish(connection, again.transfer, done, 0.5)
-        newer = moves.accept(connection, change(2), GONE, now)
-        assert endings.finish(connection, newer.transfer, done, 0.5)
+    def breaks_once(
+        connection: Connection, claimed: Claim, result: AttemptResult, terms: Terms
+    ) -> attempts.Finished | None:
+        if not broke:
+            broke.append(result)
+            raise ZeroDivisionError
+        return finish(connection, claimed, result, terms)
 
-    await here.database.run(take_over)
-    here.stamped.held["C-1"] = 2
-    here.stamped.emails["143491"] = "person1@example.com"
-
-
-@pytest.mark.parametrize("fenced", [False, True])
-async def test_what_a_replica_sends_after_it_stood_still_does_not_last(here: Room, *, fenced: bool) -> None:
-    here.send(change(1))
-    await here.still()
-    await _overtaken(here, 1)
-    (late,) = here.stamped.open
-    if fenced:
-        here.stamped.held["C-1"] = 1  # it had left already
-        here.engine._runner.fence()
-    else:
-        here.stamped.release(late)
-        assert here.stamped.held == {"C-1": 1}
-    await here.release()
-    assert here.stamped.held == {"C-1": 2}
-    assert [(row.trigger, row.status) for row in await here.rows()][2:] == [("repair", "succeeded")]
+    monkeypatch.setattr(attempts, "finish", breaks_once)
+    caller = here.send(change(1))
+    with capture_logs() as lines:
+        await here.release()
+    assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.error) == ("failed", "internal-error")
+    assert here.engine.running == 0
+    await here.advance(4 * here.timeout)
+    assert await here.verifications() == ["succeeded"], "what it did is unknown"
 
 
-async def test_where_nothing_newer_was_sent_nothing_is_repaired(here: Room) -> None:
-    here.send(change(1))
-    await here.still()
-    here.engine._runner.fence()
-    await heartbeat(here, 10)
-    await here.release()
-    assert [(row.trigger, row.status) for row in await here.rows()] == [("webhook", "succeeded")]
+async def test_what_breaks_an_attempt_ends_it_as_an_error_of_ours(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(customers, "take", breaks)
+    caller = here.send(change(1))
+    with capture_logs() as lines:
+        await here.release()
+    assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.error) == ("failed", "internal-error")
+
+
+async def test_a_loaded_record_that_cannot_be_kept_fails_its_trigger_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(triggers, "loaded", breaks)
+    ipaas = SlowIpaas(record(1))
+    async with room(tmp_path / "bridge.db", ipaas=ipaas) as here:
+        caller = here.send(ask())
+        await here.still()
+        with capture_logs() as lines:
+            ipaas.release(ipaas.open[0])
+            await here.still()
+        assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
+        (outcome,) = caller.result()
+        assert (outcome.transfer.status, outcome.transfer.error) == ("failed", "internal-error")
+        assert [line["status"] for line in lines if line["event"] == "transfer"] == ["failed"], "it has its line"
+        here.send(change(2))
+        await here.release()
+        assert await here.statuses() == ["failed", "succeeded"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
@@ -13,12 +14,14 @@ from sqlalchemy import Connection, select
 from app.attempt import Failure, Progress
 from app.catalog import Slug
 from app.ipaas.models import CustomerRecord
-from app.ledger import endings, moves, reports
+from app.ledger import attempts, customers, reports, triggers
+from app.ledger.attempts import AttemptResult, Claim, Finished, Terms
+from app.ledger.customers import Customer
 from app.ledger.database import Database
-from app.ledger.endings import AttemptResult, Finished
-from app.ledger.moves import Entered, NewTransfer
+from app.ledger.order import Wanted
 from app.ledger.stored import Stored, Trigger
 from app.ledger.tables import transfers
+from app.ledger.triggers import Entered, NewTransfer
 from tests.support import record_of
 
 P = ParamSpec("P")
@@ -28,8 +31,10 @@ START = 1_800_000_000.0
 OWNER = "replica-1"
 OTHER = "replica-2"
 CUSTOMER = "150713"
+TERMS = Terms()
 RETRYABLE = Failure(Slug.CUSTOMER, 502, "Stamped.io was away.", retryable=True)
 REFUSED = Failure(Slug.CUSTOMER, 422, "Stamped.io refused the data.", retryable=False)
+NOT_LOADED = Failure(Slug.NOT_LOADED, 503, "iPaaS.com was away.", retryable=True)
 
 
 def changed(minute: int | None) -> CustomerRecord:
@@ -38,8 +43,14 @@ def changed(minute: int | None) -> CustomerRecord:
     return record_of(updated_datetime=moment, first_name=f"minute {minute}")
 
 
+def date(minute: int) -> float:
+    """The moment of `changed`, as it is stored."""
+    return datetime(2026, 11, 24, 10, minute, tzinfo=UTC).timestamp()
+
+
 def change(
     minute: int | None = None,
+    consent: bool | None = None,  # noqa: FBT001 - three-valued
     *,
     guid: str | None = None,
     customer: str = CUSTOMER,
@@ -48,23 +59,45 @@ def change(
     connection: str = "default",
     record: CustomerRecord | None = None,
 ) -> NewTransfer:
-    """A notification; each is another one unless `guid` says that it is the same again."""
+    """A notification with its record; each is another one unless `guid` says that it is the same again."""
     guid = guid or str(uuid4())
     return NewTransfer(
         connection=connection,
         customer_id=customer,
         tracking_guid=guid,
         repeat_key=guid if trigger == "webhook" else None,
-        scope="customer/updated",
         trigger=trigger,
         record=record or changed(minute),
+        consent=consent,
         promised=promised,
     )
 
 
+def bare(
+    trigger: Trigger = "webhook", *, customer: str = CUSTOMER, promised: bool = False, fetch: bool = True
+) -> NewTransfer:
+    """One that brings no record. `fetch`: it is loaded from iPaaS.com."""
+    guid = str(uuid4())
+    key = guid if trigger == "webhook" else None
+    return NewTransfer("default", customer, guid, key, trigger=trigger, promised=promised, fetch=fetch)
+
+
+@dataclass
+class Halfway:
+    """Holds a transaction up in its thread, until the test lets it go on."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.reached.set)
+        asyncio.run_coroutine_threadsafe(self.go_on.wait(), self.loop).result(10)
+
+
 @dataclass
 class Ledger:
-    """Moves on one database; `now` only moves when told."""
+    """Transactions on one database; `now` only moves when told."""
 
     database: Database
     now: float = START
@@ -73,49 +106,144 @@ class Ledger:
         return await self.database.run(work, *args, **kwargs)
 
     async def accept(self, new: NewTransfer, owner: str | None = OWNER) -> Entered:
-        return await self.do(moves.accept, new, owner, self.now)
+        return await self.do(triggers.accept, new, owner, self.now)
 
-    async def running(self, new: NewTransfer | None = None, owner: str = OWNER) -> Stored:
-        """A transfer that this owner runs."""
+    async def begun(self, new: NewTransfer | None = None, owner: str = OWNER) -> Claim:
+        """An attempt that this owner runs."""
         entered = await self.accept(new or change(), owner)
-        assert entered.claimed
-        return entered.transfer
+        assert entered.claim is not None
+        return entered.claim
+
+    async def pending(self, new: NewTransfer | None = None) -> Stored:
+        """A promised one that nobody has begun."""
+        return (await self.accept(new or change(promised=True), None)).transfer
 
     async def waiting(self, new: NewTransfer | None = None) -> Stored:
-        """A promised transfer that failed once."""
-        claimed = await self.running(new or change(promised=True))
-        finished = await self.finish(claimed, RETRYABLE)
-        assert finished.transfer.status == "waiting"
-        return finished.transfer
+        """A promised one that failed once."""
+        return await self._ended(new or change(promised=True), "waiting", RETRYABLE)
 
-    async def failed(self, new: NewTransfer | None = None) -> Stored:
-        """A transfer whose caller was told the error."""
-        finished = await self.finish(await self.running(new), RETRYABLE)
-        assert finished.transfer.status == "failed"
-        return finished.transfer
+    async def failed(self, new: NewTransfer | None = None, failure: Failure = RETRYABLE) -> Stored:
+        """One whose caller was told the error."""
+        return await self._ended(new, "failed", failure)
 
-    async def claim(self, seq: int, owner: str = OWNER) -> Entered | None:
-        return await self.do(moves.claim, seq, owner, self.now)
+    async def succeeded(self, new: NewTransfer | None = None) -> Stored:
+        return await self._ended(new, "succeeded", None)
 
-    async def rerun(self, seq: int, owner: str | None = OWNER, *, promised: bool = False) -> Entered | None:
-        return await self.do(moves.rerun, seq, owner, self.now, promised=promised)
+    async def _ended(self, new: NewTransfer | None, status: str, failure: Failure | None) -> Stored:
+        claim = await self.begun(new)
+        await self.finish(claim, failure)
+        ended = await self.row(claim.lead)
+        assert ended.status == status
+        return ended
 
-    async def may_finish(self, claimed: Stored, failure: Failure | None = None, **more: Any) -> Finished | None:
-        """None where the attempt is not this owner's any more."""
-        upserted = failure is None or failure.slug is not Slug.CUSTOMER
-        progress = Progress(action="created" if upserted else None, external_id="143491")
-        values = {"progress": progress, "superseded_by": None} | more
-        result = AttemptResult(finished_at=self.now, failure=failure, **values)
-        return await self.do(endings.finish, claimed, result, 0.0)
+    async def loading(self, new: NewTransfer | None = None, owner: str = OWNER) -> Stored:
+        """One whose record this owner fetches."""
+        entered = await self.accept(new or bare(), owner)
+        assert entered.loads
+        return entered.transfer
 
-    async def finish(self, claimed: Stored, failure: Failure | None = None, **more: Any) -> Finished:
-        finished = await self.may_finish(claimed, failure, **more)
+    async def may_load(
+        self,
+        claimed: Stored,
+        minute: int | None,
+        consent: bool | None = None,  # noqa: FBT001 - three-valued
+        owner: str | None = OWNER,
+    ) -> Entered | None:
+        return await self.do(triggers.loaded, claimed, changed(minute), consent, owner, self.now)
+
+    async def loaded(
+        self,
+        claimed: Stored,
+        minute: int | None,
+        consent: bool | None = None,  # noqa: FBT001 - three-valued
+        owner: str | None = OWNER,
+    ) -> Entered:
+        entered = await self.may_load(claimed, minute, consent, owner)
+        assert entered is not None
+        return entered
+
+    async def not_loaded(self, claimed: Stored, failure: Failure = NOT_LOADED) -> Stored | None:
+        result = AttemptResult(Progress(), self.now, failure)
+        return await self.do(attempts.not_loaded, claimed, result, TERMS)
+
+    async def may_claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim | None:
+        return await self.do(attempts.claim, "default", customer, owner, self.now)
+
+    async def claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim:
+        claim = await self.may_claim(customer, owner)
+        assert claim is not None
+        return claim
+
+    async def claim_due(self, limit: int = 10, owner: str = OWNER) -> list[Claim]:
+        return await self.do(attempts.claim_due, owner, self.now, limit)
+
+    async def may_finish(
+        self,
+        claim: Claim,
+        failure: Failure | None = None,
+        *,
+        unanswered_at: float | None = None,
+        **progress: Any,
+    ) -> Finished | None:
+        """None where the attempt is not this owner's any more. A success applies what was wanted."""
+        usual: dict[str, Any] = {}
+        if failure is None:
+            wanted = claim.customer.wanted
+            told = "subscribed" if wanted.consent else "unsubscribed"
+            usual = {
+                "action": "created",
+                "external_id": claim.customer.external_id or f"9{claim.customer.customer_id}",
+                "subscription": told if wanted.due else "not_mapped",
+            }
+        result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at)
+        return await self.do(attempts.finish, claim, result, TERMS)
+
+    async def finish(
+        self,
+        claim: Claim,
+        failure: Failure | None = None,
+        *,
+        unanswered_at: float | None = None,
+        **progress: Any,
+    ) -> Finished:
+        finished = await self.may_finish(claim, failure, unanswered_at=unanswered_at, **progress)
         assert finished is not None
         return finished
+
+    async def release(self, customer: str = CUSTOMER, owner: str = OWNER) -> list[Stored] | None:
+        return await self.do(attempts.release, "default", customer, owner, self.now, TERMS)
+
+    async def rerun(
+        self, transfer: Stored, owner: str | None = OWNER, *, fetch: bool = False, promised: bool = False
+    ) -> Entered | None:
+        return await self.do(triggers.rerun, transfer.seq, owner, self.now, fetch=fetch, promised=promised)
+
+    async def again(
+        self, transfer: Stored, owner: str | None = OWNER, *, fetch: bool = False, promised: bool = False
+    ) -> Entered:
+        entered = await self.rerun(transfer, owner, fetch=fetch, promised=promised)
+        assert entered is not None
+        return entered
+
+    async def cancel(self, transfer: Stored) -> list[Stored] | None:
+        return await self.do(triggers.cancel, transfer.seq, self.now)
 
     async def row(self, transfer: Stored | int) -> Stored:
         seq = transfer if isinstance(transfer, int) else transfer.seq
         return await self.database.read(reports.by_seq, seq)
+
+    async def customer(self, customer: str = CUSTOMER) -> Customer:
+        found = await self.database.read(customers.look, "default", customer)
+        assert found is not None
+        return found
+
+    async def wanted(self) -> Wanted:
+        return (await self.customer()).wanted
+
+    async def outcomes(self, transfer: Stored) -> list[tuple[int, str]]:
+        """Of its attempts: number and outcome."""
+        found = await self.database.read(reports.attempts_of, transfer.seq)
+        return [(row["number"], row["outcome"]) for row in found]
 
     async def statuses(self) -> list[str]:
         """Of all transfers, in the order of receipt."""
