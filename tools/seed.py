@@ -21,7 +21,7 @@ from app.attempt import Failure, StampedAnswer
 from app.catalog import CATALOG, Slug
 from app.ledger.database import Database, read_url
 from app.ledger.stored import dump_failure, hash_email, hashed, new_id
-from app.ledger.tables import attempts, links, rejections, transfers
+from app.ledger.tables import attempts, customers, rejections, transfers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,12 +88,12 @@ class Plan:
 
 
 def seed(connection: Connection, plan: Plan, chance: random.Random) -> None:
-    """Transfers, oldest first, with their attempts, some links and rejections."""
+    """Transfers, oldest first, with their attempts, some customers and rejections."""
     count, now = plan.count, plan.now
-    customers = max(1, count // 4)
+    people = max(1, count // 4)
     rows: list[dict[str, Any]] = []
     for number in range(count):
-        rows.append(_transfer(number, number % customers, plan, chance))
+        rows.append(_transfer(number, number % people, plan, chance))
         if len(rows) == _BATCH or number == count - 1:
             numbers = connection.execute(insert(transfers).returning(transfers.c.seq), rows).scalars().all()
             tried = zip(sorted(numbers), rows, strict=True)
@@ -105,10 +105,12 @@ def seed(connection: Connection, plan: Plan, chance: random.Random) -> None:
             "customer_id": record_of(number)["id"],
             "external_id": str(143_000 + number),
             "written_back": True,
+            "place": 1,
+            "runs": 1,
         }
-        for number in range(min(customers, 5000))
+        for number in range(min(people, 5000))
     ]
-    connection.execute(insert(links), linked)
+    connection.execute(insert(customers), linked)
     refused = CATALOG[Slug.UNAUTHORIZED].sentence
     connection.execute(
         insert(rejections),
@@ -147,6 +149,8 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "scope": "customer/updated",
         "trigger": "webhook",
         "debug": False,
+        "loading": False,
+        "place": number + 1,
         "record": text,
         "fetched": False,
         "record_hash": hashed(text),

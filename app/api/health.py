@@ -72,7 +72,9 @@ def health_routes(engine: Engine, connection: Connection, database: Database, cl
 
 def _engine_check(engine: Engine) -> dict[str, Any]:
     check: dict[str, Any] = {"name": "engine", "status": "ok", "running": engine.running}
-    if not engine.taking:
+    if engine.started and not engine.draining and not engine.taking:
+        check |= {"status": "fail", "hint": "The last heartbeats could not be written; it takes no new transfers."}
+    elif not engine.taking:
         check |= {"status": "fail", "hint": "The service is starting or stopping; it takes no new transfers."}
     return check
 
@@ -98,7 +100,7 @@ def _stamped_check(connection: Connection) -> dict[str, Any]:
 
 async def _database_checks(engine: Engine, database: Database, now: float) -> list[dict[str, Any]]:
     if not engine.started:
-        hint = "The database does not answer yet; check DATABASE_URL and whether it runs."
+        hint = engine.fault or "The database does not answer yet; check DATABASE_URL and whether it runs."
         return [{"name": "database", "status": "fail", "hint": hint}]
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
@@ -112,4 +114,7 @@ async def _database_checks(engine: Engine, database: Database, now: float) -> li
         if now - oldest > OLD_SECONDS:
             hint = "A transfer has waited for over 30 minutes. GET /transfers?status=waiting shows why."
             waiting |= {"status": "warn", "hint": hint}
-    return [{"name": "database", "status": "ok"}, waiting]
+    answers: dict[str, Any] = {"name": "database", "status": "ok"}
+    if database.schema_note is not None:
+        answers |= {"status": "warn", "hint": database.schema_note}
+    return [answers, waiting]

@@ -20,7 +20,7 @@ from app.ledger.database import DatabaseGone, SchemaFault
 from app.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from app.clock import Clock
     from app.connection import Connection
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered, NewTransfer
+
+    _Look = Callable[[Stored], Watch]
 
 log = structlog.stdlib.get_logger("engine")
 
@@ -47,9 +49,6 @@ class Outcome:
 
     transfer: Stored
     replayed: bool = False
-
-
-_Waiting = tuple["Entered", "Watch"]
 
 
 class Engine:
@@ -121,6 +120,7 @@ class Engine:
                 await self._runner.settle()
         self._given_up.set()
         await self._runner.give_up()
+        self._watchers.tell_all()
         await self._entering.cancel()
         await self._tasks.cancel()
         with suppress(DatabaseGone):
@@ -134,14 +134,16 @@ class Engine:
         Default: the response timeout. With 0 nothing is waited for. Raises NotTaking.
         """
         deadline, owner = self._patience(wait_seconds)
-        entered = await asyncio.shield(self._entering.start(self._accept(news, deadline, owner)))
-        return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
+        with self._watchers.watching() as watch:
+            entered = await asyncio.shield(self._entering.start(self._accept(news, watch, deadline, owner)))
+            return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
 
     async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline, owner = self._patience(wait_seconds)
-        entered = await asyncio.shield(self._entering.start(self._rerun(seq, deadline, owner)))
-        return await self._outcome(*entered, deadline) if entered else None
+        with self._watchers.watching() as watch:
+            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner)))
+            return await self._outcome(*entered, deadline) if entered else None
 
     def settle(self, *changed: Stored) -> None:
         """These changed without an attempt: say so, and look for what is due now."""
@@ -158,21 +160,23 @@ class Engine:
         seconds = self._wait_seconds if wait_seconds is None else wait_seconds
         return self._clock.monotonic() + seconds, self.pulse.replica if seconds > 0 else None
 
-    async def _accept(self, news: list[NewTransfer], deadline: float, owner: str | None) -> list[_Waiting]:
+    async def _accept(
+        self, news: list[NewTransfer], watch: _Look, deadline: float, owner: str | None
+    ) -> list[tuple[Entered, Watch]]:
         entered = []
         try:
             for new in news:
                 consent = self._connection.mapping.readable_consent(new.record) if new.record else None
                 complete = replace(new, promised=owner is None, consent=consent)
                 each = await self._database.run(triggers.accept, complete, owner, self.pulse.now())
-                entered.append((each, self._watch(each)))
-                self._go_on(each, deadline)
+                entered.append((each, self._go_on(each, watch, deadline)))
         except DatabaseGone:
             raise NotTaking from None
         return entered
 
-    async def _rerun(self, seq: int, deadline: float, owner: str | None) -> _Waiting | None:
-        promised = owner is None
+    async def _rerun(
+        self, seq: int, watch: _Look, deadline: float, owner: str | None
+    ) -> tuple[Entered, Watch] | None:
         try:
             entered = await self._database.run(
                 triggers.rerun,
@@ -180,25 +184,22 @@ class Engine:
                 owner,
                 self.pulse.now(),
                 fetch=self._fetch,
-                promised=promised,
+                promised=owner is None,
                 sandbox=self._sandbox,
             )
         except DatabaseGone:
             raise NotTaking from None
-        if entered is None:
-            return None
-        watch = self._watch(entered)
-        self._go_on(entered, deadline)
-        return entered, watch
+        return (entered, self._go_on(entered, watch, deadline)) if entered else None
 
-    def _watch(self, entered: Entered) -> Watch:
-        """From the first moment on; what somebody else may change is looked at once more."""
-        watch = self._watchers.watch(entered.transfer)
+    def _go_on(self, entered: Entered, watch: _Look, deadline: float) -> Watch:
+        """It is watched from the first moment on; what somebody else may change is looked at once more."""
+        look = watch(entered.transfer)
         if entered.claim is None and not entered.loads:
-            watch.tell(None)
-        return watch
+            look.tell(None)
+        self._begin(entered, deadline)
+        return look
 
-    def _go_on(self, entered: Entered, deadline: float) -> None:
+    def _begin(self, entered: Entered, deadline: float) -> None:
         if entered.claim is not None:
             self._runner.attempt(entered.claim, deadline)
         elif entered.loads:
@@ -215,8 +216,6 @@ class Engine:
                 transfer = await self._database.run(triggers.promise, transfer.seq)
         except DatabaseGone:
             raise NotTaking from None
-        finally:
-            self._watchers.leave(watch)
         return Outcome(transfer)
 
     async def _wait(self, transfer: Stored, watch: Watch, deadline: float) -> Stored:
@@ -251,7 +250,7 @@ class Engine:
     def _loaded(self, entered: Entered) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""
         self._changed([entered.transfer])
-        self._go_on(entered, self._clock.monotonic() + self._wait_seconds)
+        self._begin(entered, self._clock.monotonic() + self._wait_seconds)
         if entered.claim is None:
             self._claim_if_watched(entered.transfer)
 

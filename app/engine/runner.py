@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from app.connection import Connection
     from app.engine.pulse import Pulse
     from app.ledger.attempts import Claim
+    from app.ledger.customers import Customer
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
-_NO_RECORD = "The newest record was deleted after RETENTION_DAYS. Send the record along."
+_NO_RECORD = (
+    "There is no record to send: none was received, or it was deleted after RETENTION_DAYS. "
+    "Send the record along, or set IPAAS_API_URL."
+)
 Key = tuple[str, str | None] | int  # of an attempt: connection and customer; of a load: the transfer's seq
 T = TypeVar("T")
 
@@ -228,7 +232,7 @@ class Runner:
             tries,
             self._clock,
             progress,
-            Consent(no=customer.wanted.owes_no, in_doubt=customer.doubt is not None),
+            _consent(customer),
             verifies=claim.verifies,
         ).run()
 
@@ -311,6 +315,13 @@ def _named(transfer: Stored) -> Any:
     return structlog.contextvars.bound_contextvars(
         tracking_guid=transfer.tracking_guid, transfer_id=transfer.id, customer_id=transfer.customer_id
     )
+
+
+def _consent(customer: Customer) -> Consent:
+    """In doubt, a "no" that was applied may have been undone since."""
+    in_doubt = customer.doubt is not None
+    wanted = customer.wanted
+    return Consent(no=wanted.owes_no or (in_doubt and wanted.consent is False), in_doubt=in_doubt)
 
 
 def _failure(slug: Slug, status: int, more: str = "", *, retryable: bool = True) -> Failure:

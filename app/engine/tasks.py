@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from app.ledger.stored import Stored
 
@@ -74,19 +74,30 @@ class Watchers:
     def __init__(self) -> None:
         self._watches: dict[tuple[str, str | None], set[Watch]] = {}
 
-    def watch(self, transfer: Stored) -> Watch:
-        """Until `leave`."""
-        watch = Watch(transfer)
-        self._watches.setdefault((transfer.connection, transfer.customer_id), set()).add(watch)
-        return watch
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[Stored], Watch]]:
+        """What begins to watch a transfer; all of it ends with the caller, also if that goes before its time."""
+        begun: list[Watch] | None = []
 
-    def leave(self, watch: Watch) -> None:
-        """Idempotent."""
+        def watch(transfer: Stored) -> Watch:
+            watch = Watch(transfer)
+            if begun is not None:
+                begun.append(watch)
+                self._watches.setdefault((transfer.connection, transfer.customer_id), set()).add(watch)
+            return watch
+
+        try:
+            yield watch
+        finally:
+            over, begun = begun or [], None
+            for each in over:
+                self._leave(each)
+
+    def _leave(self, watch: Watch) -> None:
         key = (watch.transfer.connection, watch.transfer.customer_id)
-        waiting = self._watches.get(key, set())
-        waiting.discard(watch)
-        if not waiting:
-            self._watches.pop(key, None)
+        self._watches[key].discard(watch)
+        if not self._watches[key]:
+            del self._watches[key]
 
     def wait_for(self, one: Stored) -> bool:
         """Whether anybody waits for this transfer's customer."""

@@ -27,7 +27,7 @@ def _to_id(value: Any) -> Any:
         message = "Input should be a number or a string"
         raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError into a fault with a pointer
     value = value.strip()
-    if value in _NO_IDS or len(value) > ID_LIMIT or _UNPRINTABLE.search(value):
+    if value in _NO_IDS or not is_plain(value):
         message = f"Input should be an id of 1 to {ID_LIMIT} printable characters"
         raise ValueError(message)
     return value
@@ -145,6 +145,11 @@ class Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     notifications: Annotated[list[Notification], Field(max_length=MAX_NOTIFICATIONS)]
+
+
+def is_plain(value: str) -> bool:
+    """Whether an id from outside can be kept, logged and put into a path: short and printable."""
+    return len(value) <= ID_LIMIT and not _UNPRINTABLE.search(value)
 
 
 def linked(external_id: str | None) -> str | None:

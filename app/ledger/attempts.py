@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from app.attempt import Failure
 from app.catalog import Slug
@@ -95,14 +95,16 @@ def claim(connection: Connection, name: str, customer_id: str | None, owner: str
 def claim_due(connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Claim]:
     """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
 
-    Those of a real store, or those of a sandbox: neither is ever sent to the other.
+    Those of a real store, or those of a sandbox: neither is ever sent to the other. A verification is only due
+    where nothing else is to be tried: that would set what is wanted anyway, and has its own schedule.
     """
     if not limit:
         return []
     mine = table.c.connection.startswith(SANDBOX)
+    to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= now)
     found = connection.execute(
         select(table)
-        .where(table.c.owner.is_(None), or_(table.c.due_at <= now, table.c.verify_at <= now))
+        .where(table.c.owner.is_(None), or_(table.c.due_at <= now, to_verify))
         .where(mine if sandbox else ~mine)
         .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
         .limit(limit)

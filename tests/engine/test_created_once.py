@@ -58,6 +58,52 @@ async def test_what_was_refused_was_not_created(here: Room) -> None:
     assert here.stamped.emails["7"] == BEFORE
 
 
+async def test_a_stranger_with_an_email_that_was_tried_is_left_alone(here: Room) -> None:
+    """Nobody knows whether the call had an effect; but whoever is found there is somebody else."""
+    here.stamped.people = {"7": Person(BEFORE, "X-7")}
+    here.send(change(1, email=BEFORE))
+    await here.release("late")
+    here.send(change(2, email=AFTER))
+    await here.release()
+    assert here.stamped.searched > 0
+    assert here.stamped.people == {"7": Person(BEFORE, "X-7"), "143492": Person(AFTER, "C-1", 2)}
+
+
+async def test_every_email_that_was_tried_is_looked_for(here: Room) -> None:
+    for version, email in enumerate((BEFORE, "between@example.com", "last@example.com")):
+        here.send(change(version, email=email))
+        outcome = "late" if version else "lost"
+        await here.release(outcome)
+        for person in list(here.stamped.people.values()):
+            assert person.email == BEFORE
+    here.send(change(9, email=AFTER))
+    await here.release()
+    assert here.stamped.people == {"143491": Person(AFTER, "C-1", 9)}
+
+
+async def test_a_promised_one_that_created_it_unseen_finds_it_at_its_next_try(here: Room) -> None:
+    await here.promise(change(1, email=BEFORE))
+    await here.release("lost")
+    await here.promise(change(2, email=AFTER))
+    await here.release()
+    assert here.stamped.people == {"143491": Person(AFTER, "C-1", 2)}
+
+
+async def test_one_that_is_gone_is_added_once(here: Room) -> None:
+    """It was added anew, and nobody heard of it."""
+    here.send(change(1))
+    await here.release()
+    here.stamped.people.clear()
+    here.send(change(2, email=BEFORE))
+    assert (await here.release()).target == "143491"
+    assert (await here.release("lost")).kind == "add"
+    here.stamped.people["143500"] = here.stamped.people.pop("143491")  # by another id
+    here.send(change(3, email=AFTER))
+    assert (await here.release()).target == "143491"
+    assert (await here.release()).target == "143500"
+    assert here.stamped.people == {"143500": Person(AFTER, "C-1", 3)}
+
+
 async def test_another_customers_link_is_never_taken(here: Room) -> None:
     """The first e-mail was a slip: it is that of another customer of iPaaS.com."""
     here.send(change(1, customer=2, email=BEFORE))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from app.attempt import Progress
 from app.ledger import attempts, triggers
-from app.ledger.attempts import AttemptResult, Terms
+from app.ledger.attempts import AttemptResult, Claim, Terms
 from tests.engine.support import Call, Person, Room, SlowStamped, change, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE, on_disk
 
@@ -254,6 +255,37 @@ async def test_what_a_replica_sends_after_it_stood_still_does_not_last(here: Roo
     assert here.stamped.held == {"C-1": 3}
     await here.advance(20 * here.timeout)
     assert (here.stamped.open, len(await here.verifications())) == ([], before + 1)
+
+
+async def test_a_doubt_that_cannot_be_recorded_is_logged_and_recorded_later(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = attempts.doubt
+    broke: list[Claim] = []
+
+    def breaks_once(connection: Connection, lost: Claim, now: float, terms: Terms) -> None:
+        if not broke:
+            broke.append(lost)
+            raise ZeroDivisionError
+        doubt(connection, lost, now, terms)
+
+    monkeypatch.setattr(attempts, "doubt", breaks_once)
+    here.send(change(2, consent=True))
+    await here.still()
+    await _overtaken(here)
+    (late,) = here.stamped.open
+    await here.advance(10 * here.timeout)
+    before = len(await here.verifications())
+    with capture_logs() as lines:
+        here.engine._runner.fence()
+        await here.still()
+    late.happen()
+    assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
+    await here.advance(here.timeout)
+    await here.advance(4 * here.timeout)
+    await here.release_all()
+    assert here.stamped.held == {"C-1": 3}
+    assert len(await here.verifications()) == before + 1
 
 
 async def test_after_a_fence_the_customer_is_verified_once(here: Room) -> None:

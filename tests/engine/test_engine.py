@@ -71,6 +71,7 @@ async def test_a_caller_that_leaves_while_it_is_accepted_still_is(here: Room) ->
     await here.release()
     (row,) = await here.rows()
     assert row.status == "succeeded"
+    assert here.engine._watchers._watches == {}
 
 
 async def test_a_caller_that_was_told_the_error_leaves_no_schedule(here: Room) -> None:
@@ -110,6 +111,37 @@ async def test_six_tries_and_no_more(here: Room) -> None:
     assert pauses == [20, 60, 120, 200, 300]
     row = await here.row(stored)
     assert (row.status, row.tries, row.attempts, row.next_attempt_at) == ("failed", 6, 6, None)
+
+
+async def test_the_unit_of_retries_is_a_setting(tmp_path: Path) -> None:
+    async with room(tmp_path / "bridge.db", retry_unit_seconds=60) as here:
+        (stored,) = await here.promise(change(1))
+        await here.release("away")
+        assert (await here.row(stored)).next_attempt_at == pytest.approx(here.now + 2.1 * MINUTE, abs=1)
+
+
+async def test_a_newer_change_takes_over_the_promise_of_what_it_replaces(here: Room) -> None:
+    (older,) = await here.promise(change(1))
+    await here.release("away")
+    caller = here.send(change(2))
+    await here.release("away")
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.promised) == ("waiting", True)
+    assert (await here.row(older)).superseded_by == outcome.transfer.id
+    await here.advance(22 * MINUTE)
+    await here.release()
+    assert (await here.row(outcome.transfer)).status == "succeeded"
+
+
+async def test_what_a_cancelled_one_replaced_is_wanted_again(here: Room) -> None:
+    (older,) = await here.promise(change(1))
+    await here.release("away")
+    (newer,) = await here.promise(change(2))
+    await here.release("away")
+    assert await here.operations.cancel(newer) is not None
+    await here.release()
+    assert [(await here.row(each)).status for each in (older, newer)] == ["succeeded", "cancelled"]
+    assert here.stamped.held == {"C-1": 1}
 
 
 async def test_what_is_refused_fails_at_once_though_it_was_promised(here: Room) -> None:
@@ -203,7 +235,7 @@ async def test_what_is_due_is_claimed_together(here: Room) -> None:
     await here.database.run(_enter, news, here.now)
     await here.advance(0)
     assert len(here.stamped.open) == BACKGROUND
-    assert here.database.asked["claim_work"] == before + 1
+    assert here.database.asked["claim_work"] - before < BACKGROUND
     assert here.database.asked["claim"] == 0
 
 
@@ -234,6 +266,24 @@ async def test_a_due_one_that_cannot_be_claimed_keeps_no_other_from_it(
     await here.advance(1)
     await here.release()
     assert (await here.row(stuck)).status == "succeeded"
+
+
+async def test_what_somebody_waits_for_and_cannot_be_claimed_is_not_forgotten(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    here.send(change(1))
+    caller = here.send(change(2))
+    await here.still()
+    monkeypatch.setattr(attempts, "claim", breaks)
+    with capture_logs() as lines:
+        await here.release()
+    assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
+    await here.advance(1)
+    await here.release()
+    assert [outcome.transfer.status for outcome in caller.result()] == ["succeeded"]
 
 
 async def test_what_is_accepted_is_due_whatever_the_clock_says(here: Room) -> None:

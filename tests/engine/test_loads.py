@@ -111,6 +111,20 @@ async def test_a_load_that_fails_waits_alone(here: Room, ipaas: SlowIpaas) -> No
     assert here.stamped.held == {"C-1": 2}
 
 
+async def test_a_load_that_waits_is_not_settled_by_what_others_bring(here: Room, ipaas: SlowIpaas) -> None:
+    """Its record may be newer, and may say "no"."""
+    (loading,) = await here.promise(ask())
+    await answer(here, ipaas, "away")
+    (first,) = await here.promise(change(1, T1))
+    await here.still()
+    (second,) = await here.promise(change(1, T1))
+    await here.release()
+    await here.release()
+    assert [(await here.row(each)).status for each in (first, second)] == ["succeeded"] * 2
+    row = await here.row(loading)
+    assert (row.status, row.loading) == ("waiting", True)
+
+
 async def test_a_load_that_fails_for_good_fails_alone(here: Room, ipaas: SlowIpaas) -> None:
     (waiting,) = await here.promise(change(1, T1))
     await here.release("away")

@@ -199,7 +199,7 @@ async def test_no_state_is_without_an_exit(tmp_path: Path, status: str, new: tri
             for load in list(ipaas.open):
                 ipaas.release(load)
             await here.release_all()
-        assert await here.statuses() == ["succeeded"]
+        assert set(await here.statuses()) == {"succeeded"}
 
 
 class _Held:
@@ -383,7 +383,8 @@ async def test_a_replica_that_stood_still_sends_nothing_more(here: Room, monkeyp
 async def test_an_attempt_that_cannot_be_recorded_ends_as_an_error_of_ours(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish, broke = attempts.finish, []
+    finish = attempts.finish
+    broke: list[AttemptResult] = []
 
     def breaks_once(
         connection: Connection, claimed: Claim, result: AttemptResult, terms: Terms

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
-from app.ledger import bulk, endings, reports
+from app.ledger import attempts, bulk, reports
 from app.ledger.reports import Filter
-from app.ledger.stored import hash_email
+from app.ledger.stored import Stored, hash_email
 from app.ledger.tables import sync_items
-from tests.ledger.support import CUSTOMER, OWNER, REFUSED, RETRYABLE, START, Ledger, change, changed
+from tests.ledger.support import (
+    CUSTOMER,
+    OTHER,
+    OWNER,
+    REFUSED,
+    RETRYABLE,
+    START,
+    Ledger,
+    bare,
+    change,
+    changed,
+)
 
 SYNC = "sync-1"
 
@@ -31,6 +43,12 @@ async def enter(ledger: Ledger, *, fetch: bool = True) -> list[int]:
     return await ledger.database.read(lambda connection: list(connection.execute(items).scalars()))
 
 
+async def cancel(ledger: Ledger) -> list[Stored]:
+    """The whole sync; what became of its transfers, and of what they had replaced."""
+    seqs = await ledger.do(bulk.close_sync, SYNC, ledger.now)
+    return await ledger.do(bulk.cancel_some, seqs, ledger.now)
+
+
 async def counts(ledger: Ledger) -> dict[str, int]:
     found = await ledger.database.read(reports.sync_counts, SYNC)
     assert found is not None
@@ -39,53 +57,78 @@ async def counts(ledger: Ledger) -> dict[str, int]:
 
 
 async def test_a_sync_is_counted_to_its_end(ledger: Ledger) -> None:
-    first, second, third = await add(ledger, "1", "2", "3")
+    await add(ledger, "1", "2", "3", fetch=False)
     assert await counts(ledger) == {"total": 3, "remaining": 3}
-    for seq, failure in ((first, None), (second, REFUSED), (third, RETRYABLE)):
-        entered = await ledger.claim(seq)
-        assert entered is not None
-        assert entered.transfer.trigger == "sync"
-        assert entered.transfer.promised
-        await ledger.finish(entered.transfer, failure)
+    for customer, failure in (("1", None), ("2", REFUSED), ("3", RETRYABLE)):
+        claim = await ledger.claim(customer)
+        assert (claim.lead.trigger, claim.lead.promised) == ("sync", True)
+        await ledger.finish(claim, failure)
     assert await counts(ledger) == {"total": 3, "succeeded": 1, "failed": 1, "remaining": 1}
     assert await ledger.database.read(reports.sync_counts, "nobody") is None
 
 
-async def test_the_last_record_is_sent_again_or_fetched(ledger: Ledger) -> None:
-    known = await ledger.running(replace(change(3, customer="1"), destination="1796"))
-    await ledger.finish(known)
+async def test_without_fetching_the_newest_record_is_sent_again(ledger: Ledger) -> None:
+    known = await ledger.succeeded(replace(change(3, customer="1"), destination="1796"))
     (again,) = await add(ledger, "1", fetch=False)
-    stored = await ledger.row(again)
-    assert stored.record == (await ledger.row(known)).record
-    assert stored.destination == "1796"
-    assert stored.repeat_key is None
+    claim = await ledger.claim("1")
+    assert (claim.lead.seq, claim.record) == (again, known.record)
+    assert (claim.lead.destination, claim.lead.repeat_key) == ("1796", None)
 
 
-@pytest.mark.parametrize("fetch", [True, False])
-async def test_without_a_record_it_is_fetched(ledger: Ledger, *, fetch: bool) -> None:
-    await ledger.finish(await ledger.running(change(3, customer="1")))
-    first, unknown = await add(ledger, "1", "2", fetch=fetch)
-    assert ((await ledger.row(first)).record is None) is fetch
-    assert (await ledger.row(unknown)).record is None
+async def test_with_fetching_each_record_is_loaded_first(ledger: Ledger) -> None:
+    await ledger.succeeded(change(3, customer="1"))
+    seqs = await add(ledger, "1", "2")
+    assert [(await ledger.row(seq)).loading for seq in seqs] == [True, True]
+    assert await ledger.claim_due() == []
+    loads = await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10)
+    assert [each.seq for each in loads] == seqs
 
 
-async def test_a_sync_supersedes_what_waits(ledger: Ledger) -> None:
-    waiting = await ledger.waiting(change(9, customer="1", promised=True))
+async def test_a_sync_is_applied_with_what_waits_and_ends_with_it(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(9, consent=False, customer="1", promised=True))
     (mine,) = await add(ledger, "1", fetch=False)
-    assert (await ledger.row(waiting)).superseded_by == (await ledger.row(mine)).id
-    assert (await ledger.row(mine)).record == waiting.record
+    assert await ledger.row(waiting) == waiting
+    claim = await ledger.claim("1")
+    assert claim.customer.wanted.owes_no
+    await ledger.finish(claim)
+    assert {(await ledger.row(each)).status for each in (waiting.seq, mine)} == {"succeeded"}
 
 
 async def test_cancelling_ends_what_has_not_begun(ledger: Ledger) -> None:
-    first, _, third = await add(ledger, "1", "2", "3")
-    assert await ledger.claim(first)
-    ended = await ledger.do(bulk.cancel_sync, SYNC, ledger.now)
-    assert third in {each.seq for each in ended}
+    _, second, third = await add(ledger, "1", "2", "3", fetch=False)
+    assert await ledger.claim("1")
+    assert {each.seq for each in await cancel(ledger)} == {second, third}
     assert await counts(ledger) == {"total": 3, "cancelled": 2, "remaining": 1}
-    assert await ledger.do(bulk.cancel_sync, SYNC, ledger.now + 5) == []
+    ledger.now += 5
+    assert await cancel(ledger) == []
     found = await ledger.database.read(reports.sync_counts, SYNC)
     assert found is not None
-    assert found["cancelled_at"] == ledger.now
+    assert found["cancelled_at"] == START
+
+
+@pytest.mark.parametrize("fetch", [True, False])
+async def test_cancelling_a_sync_leaves_a_no_that_waits(ledger: Ledger, *, fetch: bool) -> None:
+    no = await ledger.waiting(change(9, consent=False, promised=True))
+    (mine,) = await add(ledger, CUSTOMER, fetch=fetch)
+    if fetch:
+        (loading,) = await ledger.do(attempts.claim_loads, OWNER, ledger.now, 1)
+        await ledger.loaded(loading, 9, owner=None)
+        assert (await ledger.row(no)).superseded_by == (await ledger.row(mine)).id
+    await cancel(ledger)
+    assert (await ledger.row(mine)).status == "cancelled"
+    ledger.now += 10**6
+    claim = await ledger.claim()
+    assert (claim.lead.seq, claim.customer.wanted.owes_no) == (no.seq, True)
+
+
+async def test_cancelled_reruns_have_failed_again(ledger: Ledger) -> None:
+    failed = await ledger.failed(change(customer="1"), REFUSED)
+    await ledger.do(bulk.open_sync, SYNC, "default", "retry", [failed.seq], ledger.now)
+    await enter(ledger, fetch=False)
+    assert await counts(ledger) == {"total": 1, "remaining": 1}
+    await cancel(ledger)
+    assert (await ledger.row(failed)).documented_failure() == REFUSED
+    assert await counts(ledger) == {"total": 1, "failed": 1}
 
 
 async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledger: Ledger) -> None:
@@ -98,41 +141,61 @@ async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledg
     assert entered == [bulk.BLOCK, 2 * bulk.BLOCK, len(customers)]
 
 
+async def test_replicas_that_enter_at_the_same_time_enter_each_item_once(ledger: Ledger) -> None:
+    customers = [str(number) for number in range(3 * bulk.BLOCK)]
+    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    await asyncio.gather(*(ledger.do(bulk.enter_some, ledger.now, fetch=True) for _ in range(6)))
+    assert len(await enter(ledger)) == len(customers)
+    assert len(await ledger.statuses()) == len(customers)
+
+
 async def test_cancelling_ends_what_was_not_even_entered(ledger: Ledger) -> None:
     customers = [str(number) for number in range(bulk.BLOCK + 7)]
     await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
     assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
-    assert len(await ledger.do(bulk.cancel_sync, SYNC, ledger.now)) == bulk.BLOCK
+    assert len(await cancel(ledger)) == bulk.BLOCK
     assert await counts(ledger) == {"total": len(customers), "cancelled": len(customers)}
     assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is None
 
 
 async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
-    done = (await ledger.finish(await ledger.running(change(customer="2")))).transfer
-    running = await ledger.running(change(customer="3"))
+    done = await ledger.succeeded(change(customer="2"))
+    running = (await ledger.begun(change(customer="3"))).lead
     wanted = [failed.seq, done.seq, running.seq]
     await ledger.do(bulk.open_sync, SYNC, "default", "retry", wanted, ledger.now)
     assert await counts(ledger) == {"total": 3, "remaining": 3}
-    assert await enter(ledger) == [failed.seq]
+    assert await enter(ledger, fetch=False) == [failed.seq]
     again = await ledger.row(failed)
-    assert (again.status, again.promised, again.next_attempt_at) == ("accepted", True, ledger.now)
+    assert (again.status, again.promised, again.next_attempt_at) == ("accepted", True, 0)
     assert await counts(ledger) == {"total": 1, "remaining": 1}
 
 
+async def test_what_is_of_a_sandbox_is_run_again_only_there(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(connection="sandbox default"))
+    await ledger.finish(claim, REFUSED)
+    for name, entered in (("default", []), ("sandbox default", [claim.lead.seq])):
+        await ledger.do(bulk.open_sync, SYNC + name, name, "retry", [claim.lead.seq], ledger.now)
+        assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) == []
+        status = "accepted" if entered else "failed"
+        assert (await ledger.row(claim.lead)).status == status
+
+
 async def test_of_one_customers_failures_the_newest_is_run_again(ledger: Ledger) -> None:
-    failed = [await ledger.failed(change(minute)) for minute in (2, 9, 4)]
+    failed = [await ledger.failed(change(minute)) for minute in (2, 5, 9)]
     seqs = await ledger.database.read(reports.seqs, Filter(status="failed"))
+    assert seqs == [each.seq for each in failed]
     await ledger.do(bulk.open_sync, SYNC, "default", "retry", seqs, ledger.now)
-    await enter(ledger)
-    assert [(await ledger.row(each)).status for each in failed] == ["skipped", "accepted", "skipped"]
+    await enter(ledger, fetch=False)
+    assert [(await ledger.row(each)).status for each in failed] == ["skipped", "skipped", "accepted"]
+    assert await counts(ledger) == {"total": 3, "skipped": 2, "remaining": 1}
 
 
 async def test_lists(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1", guid="guid-1"))
     ledger.now += 10
-    done = (await ledger.finish(await ledger.running(change(customer="1")))).transfer
-    running = await ledger.running(change(customer="2"))
+    done = await ledger.succeeded(change(customer="1"))
+    running = (await ledger.begun(change(customer="2"))).lead
     email = hash_email(changed(1).email_address or "")
 
     async def listed(limit: int = 50, **wanted: object) -> list[int]:
@@ -145,52 +208,33 @@ async def test_lists(ledger: Ledger) -> None:
     assert await listed(status="running") == [running.seq]
     assert await listed(customer_id="1") == [done.seq, failed.seq]
     assert await listed(error="customer-create-or-update-failed") == [failed.seq]
+    assert await listed(reason=RETRYABLE.detail) == [failed.seq]
     assert await listed(since=START + 1) == [running.seq, done.seq]
+    assert await listed(until=START + 1) == [failed.seq]
     assert await listed(tracking_guid="guid-1") == [failed.seq]
     assert await listed(email_hash=email, status="succeeded") == [done.seq]
+    assert await listed(sync_id="nobody") == []
     assert await listed(customer_id="1' OR '1'='1") == []
+    assert await ledger.database.read(reports.count, Filter(customer_id="1")) == 2
     assert await ledger.database.read(reports.by_id, done.id) == done
     assert await ledger.database.read(reports.by_id, "nobody") is None
 
 
-async def test_due_ones_are_those_whose_time_came_oldest_first(ledger: Ledger) -> None:
-    waiting = await ledger.waiting(change(customer="1", promised=True))
-    accepted = [(await ledger.accept(change(customer=str(n)), None)).transfer.seq for n in (2, 3, 4)]
-    assert await ledger.database.read(reports.due, ledger.now, 10) == accepted
-    assert await ledger.database.read(reports.due, ledger.now, 2) == accepted[:2]
-    assert waiting.next_attempt_at is not None
-    assert await ledger.database.read(reports.due, waiting.next_attempt_at, 10) == [waiting.seq, *accepted]
+async def test_the_transfers_of_a_sync(ledger: Ledger) -> None:
+    await ledger.succeeded(change(customer="1"))
+    (mine,) = await add(ledger, "1")
+    (found,) = await ledger.database.read(reports.listed, Filter(sync_id=SYNC), 10)
+    assert found.seq == mine
 
 
 async def test_the_oldest_open_one(ledger: Ledger) -> None:
     assert await ledger.database.read(reports.oldest_open) is None
-    first = await ledger.running(change(customer="1"))
+    first = await ledger.begun(change(customer="1"))
     ledger.now += 100
-    await ledger.accept(change(customer="2"), None)
+    await ledger.pending(bare(customer="2", promised=True))
     assert await ledger.database.read(reports.oldest_open) == START
     await ledger.finish(first)
     assert await ledger.database.read(reports.oldest_open) == START + 100
-
-
-def last_of_customer(connection: Connection, name: str, customer_id: str) -> tuple[str | None, str | None]:
-    whose = (connection, name, customer_id)
-    return reports.last_record(*whose), reports.last_destination(*whose)
-
-
-async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
-    none = await ledger.database.read(last_of_customer, "default", CUSTOMER)
-    assert none == (None, None)
-    await ledger.accept(replace(change(1), destination="1796"))
-    last = await ledger.accept(change(2))
-    await ledger.accept(replace(change(), record=None, destination=None))
-    record, destination = await ledger.database.read(last_of_customer, "default", CUSTOMER)
-    assert (record, destination) == (last.transfer.record, "1796")
-    assert await ledger.database.read(last_of_customer, "default", "stranger") == (None, "1796")
-    await ledger.accept(replace(change(1), destination="1797"))
-    stranger = await ledger.database.read(last_of_customer, "default", "stranger")
-    assert stranger == (None, None), "which of the two is not known"
-    assert await ledger.database.read(last_of_customer, "default", CUSTOMER) == (record, "1797")
-    assert await ledger.database.read(last_of_customer, "another", CUSTOMER) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -201,18 +245,35 @@ async def test_the_last_record_of_a_customer(ledger: Ledger) -> None:
 async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
     ledger: Ledger, minutes: tuple[int | None, ...], newest: int | None
 ) -> None:
-    received = [await ledger.failed(change(minute)) for minute in minutes]
-    record, _ = await ledger.database.read(last_of_customer, "default", CUSTOMER)
+    received = [await ledger.pending(change(minute, promised=True)) for minute in minutes]
+    record = await ledger.database.read(reports.wanted_record, "default", CUSTOMER)
     wanted = [each.record for each, minute in zip(received, minutes, strict=True) if minute == newest]
     assert record == wanted[-1]
-    (again,) = await add(ledger, CUSTOMER, fetch=False)
-    assert (await ledger.row(again)).record == record
+    await add(ledger, CUSTOMER, fetch=False)
+    assert (await ledger.claim()).record == record
+
+
+async def test_nobody_has_a_record_who_was_never_heard_of(ledger: Ledger) -> None:
+    await ledger.succeeded(change(1))
+    assert await ledger.database.read(reports.wanted_record, "default", "stranger") is None
+    assert await ledger.database.read(reports.wanted_record, "another", CUSTOMER) is None
+
+
+async def test_the_destination_that_a_connection_has_in_common(ledger: Ledger) -> None:
+    async def common(name: str = "default") -> str | None:
+        return await ledger.database.read(reports.common_destination, name)
+
+    assert await common() is None
+    await ledger.accept(replace(change(1, customer="1"), destination="1796"))
+    await ledger.accept(change(1, customer="2"))
+    assert await common() == "1796"
+    assert await common("another") is None
+    await ledger.accept(replace(change(1, customer="3"), destination="1797"))
+    assert await common() is None, "which of the two is not known"
 
 
 async def test_attempts_in_order(ledger: Ledger) -> None:
     transfer = await ledger.waiting()
-    entered = await ledger.rerun(transfer.seq)
-    assert entered is not None
-    await ledger.do(endings.give_up, transfer.seq, OWNER, ledger.now)
-    found = await ledger.database.read(reports.attempts_of, transfer.seq)
-    assert [(row["number"], row["outcome"]) for row in found] == [(1, "failed"), (2, "interrupted")]
+    await ledger.again(transfer, OTHER)
+    await ledger.release(owner=OTHER)
+    assert await ledger.outcomes(transfer) == [(1, "failed"), (2, "interrupted")]

@@ -1,189 +1,241 @@
-"""Which change of a customer is sent, and which ends as superseded by it."""
+"""The rules of order and consent, and when what is promised is tried again, or looked at."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.ledger import endings, moves
-from app.ledger.stored import Stored
-from tests.ledger.support import OWNER, REFUSED, RETRYABLE, Ledger, change, changed
+from app.ledger.order import MAX_TRIES, Change, Moment, Wanted, retry_at, verify_at, without
+from tests.ledger.support import REFUSED, RETRYABLE
 
-
-class Case(NamedTuple):
-    """Two changes, in the order of receipt, by the minute they were made in; which of them is the newer one."""
-
-    first: int | None
-    second: int | None
-    second_is_newer: bool
-
-
-CASES = [
-    Case(1, 2, second_is_newer=True),
-    Case(2, 1, second_is_newer=False),
-    Case(1, 1, second_is_newer=True),  # neither is strictly older, so receipt decides
-    Case(None, None, second_is_newer=True),
-    Case(5, None, second_is_newer=True),
-    Case(None, 5, second_is_newer=True),
-]
-cases = pytest.mark.parametrize("case", CASES)
+MINUTE = 60.0
+dates = st.floats(0, 4e9)
+places = st.integers(1, 2**62)
+consents = st.sampled_from([True, False, None])
+moments = st.builds(Moment, st.none() | dates, places)
 
 
-def assert_superseded(transfer: Stored, by: Stored) -> None:
-    assert (transfer.status, transfer.superseded_by) == ("skipped", by.id)
-    assert by.id in (transfer.reason or "")
-    assert (transfer.next_attempt_at, transfer.owner, transfer.error) == (None, None, None)
-    assert transfer.finished_at is not None
+def received(*said: tuple[float | None, bool | None], base: Wanted | None = None) -> Wanted:
+    """What is wanted after these changes, each a date and a consent, in the order of receipt."""
+    return after(base or Wanted(), changes(*said))
 
 
-@cases
-async def test_one_that_waits_and_one_that_arrives(ledger: Ledger, case: Case) -> None:
-    first = await ledger.waiting(change(case.first, promised=True))
-    entered = await ledger.accept(change(case.second))
-    if case.second_is_newer:
-        assert entered.claimed, "a waiting transfer never holds up a newer change"
-        assert [each.seq for each in entered.ended] == [first.seq]
-        assert_superseded(await ledger.row(first), entered.transfer)
-    else:
-        assert_superseded(entered.transfer, first)
-        assert await ledger.row(first) == first
+def changes(*said: tuple[float | None, bool | None], first: int = 1) -> list[Change]:
+    return [Change(f"id-{at}", Moment(at, place), consent) for place, (at, consent) in enumerate(said, first)]
 
 
-@cases
-async def test_one_that_was_sent_and_one_that_arrives(ledger: Ledger, case: Case) -> None:
-    first = (await ledger.finish(await ledger.running(change(case.first)))).transfer
-    entered = await ledger.accept(change(case.second))
-    if case.second_is_newer:
-        assert entered.claimed
-    else:
-        assert_superseded(entered.transfer, first)
+def after(wanted: Wanted, known: list[Change]) -> Wanted:
+    for each in known:
+        wanted = wanted.after(each)
+    return wanted
 
 
-@cases
-async def test_one_that_waits_behind_one_that_then_was_sent(ledger: Ledger, case: Case) -> None:
-    running = await ledger.running(change(case.first))
-    second = (await ledger.accept(change(case.second))).transfer
-    first = (await ledger.finish(running)).transfer
-    claimed = await ledger.claim(second.seq)
-    assert claimed is not None
-    if case.second_is_newer:
-        assert claimed.claimed
-    else:
-        assert not claimed.claimed
-        assert [each.seq for each in claimed.ended] == [second.seq]
-        assert_superseded(claimed.transfer, first)
+class Known(NamedTuple):
+    """What is wanted, without the places in the order of receipt."""
+
+    id: str | None
+    consent: bool | None
+    consented_at: float | None
+    due: bool
+    owes_no: bool
+
+    @classmethod
+    def of(cls, wanted: Wanted) -> Known:
+        at = wanted.consented.at if wanted.consented else None
+        return cls(wanted.id, wanted.consent, at, wanted.due, wanted.owes_no)
 
 
-@cases
-async def test_one_that_must_be_retried_while_another_waits(ledger: Ledger, case: Case) -> None:
-    running = await ledger.running(change(case.first, promised=True))
-    second = (await ledger.accept(change(case.second))).transfer
-    finished = await ledger.finish(running, RETRYABLE)
-    if case.second_is_newer:
-        assert_superseded(finished.transfer, second)
-        assert finished.next_seq == second.seq, "the newer one runs at once"
-    else:
-        assert (finished.transfer.status, finished.next_seq) == ("waiting", None)
-        assert [each.seq for each in finished.ended] == [second.seq]
-        assert_superseded(await ledger.row(second), finished.transfer)
+@given(moments, moments)
+def test_two_changes_never_precede_each_other(one: Moment, other: Moment) -> None:
+    assert not (one.precedes(other) and other.precedes(one))
+    assert not one.precedes(one)
+    assert not one.precedes(None)
+    assert one.precedes(other) or other.precedes(one) or one.place == other.place
 
 
-@cases
-async def test_one_whose_replica_died_while_another_waits(ledger: Ledger, case: Case) -> None:
-    running = await ledger.running(change(case.first))
-    second = (await ledger.accept(change(case.second))).transfer
-    entered = await ledger.do(endings.give_up, running.seq, OWNER, ledger.now)
-    assert entered is not None
-    if case.second_is_newer:
-        assert_superseded(entered.transfer, second)
-        assert (await ledger.row(second)).status == "accepted"
-    else:
-        assert entered.transfer.status == "accepted"
-        assert_superseded(await ledger.row(second), entered.transfer)
+@given(dates, places, dates, places)
+def test_dates_decide_alone_where_both_have_one_and_they_differ(
+    at: float, place: int, other: float, another: int
+) -> None:
+    if at != other:
+        assert Moment(at, place).precedes(Moment(other, another)) is (at < other)
 
 
-@cases
-async def test_a_rerun_of_one_after_another_was_sent(ledger: Ledger, case: Case) -> None:
-    failed = await ledger.failed(change(case.first))
-    entered = await ledger.accept(change(case.second))
-    second = (await ledger.finish(entered.transfer)).transfer
-    again = await ledger.rerun(failed.seq)
-    assert again is not None
-    strictly_older = case.second_is_newer and (case.first != case.second or case.first is None)
-    if strictly_older:
-        assert_superseded(again.transfer, second)
-    else:
-        assert again.claimed
+@given(st.none() | dates, places, places)
+def test_receipt_decides_a_tie_and_where_one_has_no_date(at: float | None, place: int, another: int) -> None:
+    for one, other in ((at, None), (None, at), (at, at)):
+        assert Moment(one, place).precedes(Moment(other, another)) is (place < another)
 
 
-@cases
-async def test_a_rerun_while_another_waits(ledger: Ledger, case: Case) -> None:
-    failed = await ledger.failed(change(case.first))
-    second = await ledger.waiting(change(case.second, promised=True))
-    again = await ledger.rerun(failed.seq)
-    assert again is not None
-    if not case.second_is_newer:
-        assert again.claimed
-        assert_superseded(await ledger.row(second), again.transfer)
-    else:
-        assert_superseded(again.transfer, second)
+@pytest.mark.parametrize(
+    ("said", "newest", "consent", "due"),
+    [
+        ([(1, True)], 1, True, True),
+        ([(1, False)], 1, False, True),
+        ([(1, None)], 1, None, False),
+        ([(2, False), (3, None)], 3, False, True),
+        ([(2, True), (3, None)], 3, True, False),  # a cleared field may mean withdrawn
+        ([(3, None), (2, True)], 3, True, False),
+        ([(3, None), (2, False)], 3, False, True),
+        ([(9, False), (5, True)], 9, False, True),
+        ([(9, True), (5, False)], 9, True, True),
+        ([(5, True), (9, False)], 9, False, True),
+        ([(2, False), (3, None), (4, True)], 4, True, True),
+        ([(5, True), (5, False)], 5, False, True),
+        ([(5, False), (5, True)], 5, True, True),
+        ([(None, False), (None, True)], None, True, True),
+        ([(5, False), (None, None)], None, False, True),
+    ],
+    ids=str,
+)
+def test_what_is_wanted(
+    said: list[tuple[float | None, bool | None]],
+    newest: float | None,
+    consent: bool | None,  # noqa: FBT001 - three-valued
+    *,
+    due: bool,
+) -> None:
+    wanted = received(*said)
+    assert wanted.moment is not None
+    assert (wanted.id, wanted.moment.at) == (f"id-{newest}", newest)
+    assert (wanted.consent, wanted.due) == (consent, due)
+    assert wanted.owes_no is (due and consent is False)
 
 
-async def test_an_older_one_behind_a_newer_that_failed_is_sent_after_all(ledger: Ledger) -> None:
-    """The newer one's caller was told; what Stamped.io holds is otherwise older still."""
-    newer = await ledger.running(change(9))
-    older = (await ledger.accept(change(1))).transfer
-    finished = await ledger.finish(newer, REFUSED)
-    assert finished.next_seq == older.seq
-    claimed = await ledger.claim(older.seq)
-    assert claimed is not None
-    assert claimed.claimed
+dated = st.lists(st.tuples(dates, consents), unique_by=lambda said: said[0], max_size=6)
 
 
-async def test_waiting_ones_collapse_into_the_newest(ledger: Ledger) -> None:
-    running = await ledger.running(change(0))
-    waiting = [(await ledger.accept(change(minute, promised=True))).transfer for minute in (3, 5, 4, 5, 8)]
-    final = [await ledger.row(each) for each in waiting]
-    assert [each.status for each in final] == ["skipped"] * 4 + ["accepted"]
-    by = [each.superseded_by for each in final]
-    assert by == [waiting[1].id, waiting[3].id, waiting[1].id, waiting[4].id, None]
-    assert (await ledger.finish(running)).next_seq == waiting[4].seq
+@given(dated, dated, st.data())
+def test_the_order_of_receipt_of_dated_changes_changes_nothing(
+    earlier: list[tuple[float, bool | None]], said: list[tuple[float, bool | None]], data: st.DataObject
+) -> None:
+    told = received(*earlier)
+    base = told.applied(told)
+    known = {each[0] for each in earlier}
+    fresh = [each for each in said if each[0] not in known]
+    other = data.draw(st.permutations(fresh))
+    one = after(base, changes(*fresh, first=len(earlier) + 1))
+    two = after(base, changes(*other, first=len(earlier) + 1))
+    assert Known.of(one) == Known.of(two)
 
 
-@pytest.mark.parametrize("minute", [1, None])
-async def test_a_run_by_hand_always_sends(ledger: Ledger, minute: int | None) -> None:
-    await ledger.finish(await ledger.running(change(9)))
-    waiting = await ledger.waiting(change(9, promised=True))
-    entered = await ledger.accept(change(minute, trigger="manual"))
-    assert entered.claimed
-    assert_superseded(await ledger.row(waiting), entered.transfer)
+@given(dated.filter(bool))
+def test_the_newest_record_and_the_newest_readable_consent_are_wanted(
+    said: list[tuple[float, bool | None]],
+) -> None:
+    newest, said_last = max(said)[0], max([each for each in said if each[1] is not None], default=None)
+    wanted = received(*said)
+    assert wanted.id == f"id-{newest}"
+    if said_last is None:
+        assert (wanted.consent, wanted.consented, wanted.due) == (None, None, False)
+        return
+    at, consent = said_last
+    due = consent is False or at == newest
+    assert Known.of(wanted) == (f"id-{newest}", consent, at, due, consent is False)
 
 
-async def test_a_run_by_hand_is_no_repeat_of_anything(ledger: Ledger) -> None:
-    new = change(1, trigger="manual")
-    first = (await ledger.finish(await ledger.running(new))).transfer
-    again = await ledger.accept(new)
-    assert again.claimed
-    assert again.transfer.seq != first.seq
+@given(moments, st.lists(moments))
+def test_no_number_of_absent_consents_loses_a_no(said: Moment, absent: list[Moment]) -> None:
+    wanted = Wanted().after(Change("no", said, consent=False))
+    wanted = after(wanted, [Change("absent", moment, None) for moment in absent])
+    assert wanted.owes_no
+    assert wanted.consented == said
 
 
-async def test_a_fetched_record_that_is_older_than_what_was_sent_is_skipped(ledger: Ledger) -> None:
-    sent = (await ledger.finish(await ledger.running(change(5)))).transfer
-    claimed = await ledger.running(change(None))
-    assert await ledger.do(moves.keep_loaded, claimed, changed(4)) == sent.id
-    kept = await ledger.row(claimed)
-    assert kept.fetched
-    assert kept.changed_at == datetime(2026, 11, 24, 10, 4, tzinfo=UTC).timestamp()
-    finished = await ledger.finish(claimed, superseded_by=sent.id)
-    assert_superseded(finished.transfer, sent)
-    assert await ledger.do(moves.keep_loaded, claimed, changed(6)) is None
+@given(st.none() | dates, st.none() | dates)
+def test_a_later_absent_consent_drops_a_due_yes(at: float | None, later: float | None) -> None:
+    wanted = received((at, True), (later, None))
+    assert wanted.due is (at is not None and later is not None and later < at)
 
 
-async def test_a_superseded_attempt_that_was_sent_earlier_stays_the_newest_sent(ledger: Ledger) -> None:
-    """What an older change does later never makes the ledger forget the newest one."""
-    sent = (await ledger.finish(await ledger.running(change(5)))).transfer
-    for minute in (4, 3):
-        assert_superseded((await ledger.accept(change(minute))).transfer, sent)
-    assert (await ledger.accept(change(6))).claimed
+def test_what_was_applied_is_not_due_any_more() -> None:
+    begun_with = received((1, False))
+    assert begun_with.applied(begun_with) == replace(begun_with, due=False)
+    assert not begun_with.applied(begun_with).owes_no
+    told = begun_with.applied(begun_with)
+    assert told.after(Change("absent", Moment(2, 2), None)).due is False
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_a_consent_that_came_meanwhile_stays_due(*, consent: bool) -> None:
+    begun_with = received((1, not consent))
+    since = begun_with.after(Change("since", Moment(2, 2), consent))
+    assert since.applied(begun_with) == since
+    assert since.due
+
+
+def test_an_absent_consent_that_came_meanwhile_makes_nothing_due_again() -> None:
+    begun_with = received((1, False))
+    since = begun_with.after(Change("since", Moment(2, 2), None))
+    assert not since.applied(begun_with).due
+    assert since.applied(begun_with).id == "since"
+
+
+@given(st.lists(st.tuples(st.none() | dates, consents), min_size=1, max_size=6), dated, st.data())
+def test_without_one_all_is_as_if_it_had_never_come(
+    said: list[tuple[float | None, bool | None]], earlier: list[tuple[float, bool | None]], data: st.DataObject
+) -> None:
+    told = received(*earlier)
+    base = told.applied(told)
+    known = changes(*said, first=len(earlier) + 1)
+    left_out = data.draw(st.sampled_from(known))
+    rest = [each for each in known if each is not left_out]
+    shuffled = data.draw(st.permutations(rest))
+    assert without(base, shuffled) == after(base, rest)
+
+
+def test_without_what_an_absent_consent_had_dropped_a_yes_is_due_again() -> None:
+    yes, absent, no = changes((2, True), (3, None), (4, False))
+    assert without(Wanted(), [yes, absent, no]).owes_no
+    assert not without(Wanted(), [yes, absent]).due
+    assert without(Wanted(), [yes]).due
+
+
+@given(st.builds(Wanted, st.none() | st.text(), st.none() | moments, consents, st.none() | moments, st.booleans()))
+def test_what_is_wanted_comes_back_as_it_was_stored(wanted: Wanted) -> None:
+    assert Wanted.load(wanted.dump()) == wanted
+
+
+def test_nothing_is_wanted_of_a_customer_who_was_never_heard_of() -> None:
+    assert Wanted.load(None) == Wanted()
+    assert Known.of(Wanted()) == (None, None, None, False, False)
+
+
+@pytest.mark.parametrize(("tries", "minutes"), [(1, 20), (2, 60), (3, 120), (4, 200), (5, 300)])
+def test_the_schedule(tries: int, minutes: int) -> None:
+    assert minutes == 10 * tries * (tries + 1)
+    assert retry_at(tries, RETRYABLE, 1000.0, 600.0, 0.0) == 1000 + minutes * MINUTE
+    assert retry_at(tries, RETRYABLE, 1000.0, 600.0, 1.0) == pytest.approx(1000 + minutes * MINUTE * 1.1)
+    assert retry_at(tries, RETRYABLE, 1000.0, 60.0, 0.0) == 1000 + minutes * MINUTE / 10
+
+
+@given(st.integers(1, MAX_TRIES - 1), st.floats(0, 1, exclude_max=True), st.floats(0, 86_400))
+def test_jitter_only_comes_on_top(tries: int, chance: float, retry_after: float) -> None:
+    at = retry_at(tries, replace(RETRYABLE, retry_after=retry_after), 0.0, 600.0, chance)
+    assert at is not None
+    least = max(10 * tries * (tries + 1) * MINUTE, retry_after)
+    assert least <= at <= least * 1.1
+
+
+@pytest.mark.parametrize(("retry_after", "pause"), [(5.0, 1200.0), (7200.0, 7200.0), (None, 1200.0)])
+def test_a_longer_retry_after_is_honoured(retry_after: float | None, pause: float) -> None:
+    assert retry_at(1, replace(RETRYABLE, retry_after=retry_after), 0.0, 600.0, 0.0) == pause
+
+
+def test_no_seventh_try_and_none_where_it_cannot_help() -> None:
+    assert MAX_TRIES == 6
+    assert retry_at(6, RETRYABLE, 0.0, 600.0, 0.0) is None
+    assert retry_at(1, REFUSED, 0.0, 600.0, 0.0) is None
+
+
+@given(st.floats(1, 120), st.floats(0, 1))
+def test_what_an_unanswered_call_did_is_looked_at_between_two_and_four_time_outs(
+    timeout: float, seconds: float
+) -> None:
+    """The dispatcher looks every second."""
+    looked_after = verify_at(1000.0, timeout) + seconds - 1000.0
+    assert 2 * timeout <= looked_after <= 4 * timeout

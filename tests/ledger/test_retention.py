@@ -1,4 +1,4 @@
-"""What is deleted and when; in batches, with the hash and the ids kept."""
+"""What is deleted and when; in batches, with the hash and the ids kept, and never what is wanted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 from app.ledger import bulk, reports, retention
 from app.ledger.stored import Stored
 from app.ledger.tables import attempts, rejections, sync_items, syncs, transfers
-from tests.ledger.support import START, Ledger, change
+from tests.ledger.support import REFUSED, START, Ledger, bare, change, date
 
 DAYS = retention.DAY
 
@@ -19,7 +19,14 @@ def count(connection: Connection, table: str) -> int:
 
 
 async def ended(ledger: Ledger, customer: str = "1") -> Stored:
-    return (await ledger.finish(await ledger.running(change(1, customer=customer)))).transfer
+    return await ledger.succeeded(change(1, customer=customer))
+
+
+async def forget_all(ledger: Ledger) -> None:
+    """All that has ended, as after years."""
+    later = ledger.now + 1
+    await ledger.do(retention.forget_records, later)
+    await ledger.do(retention.forget_transfers, later)
 
 
 async def test_a_record_goes_and_its_hash_and_ids_stay(ledger: Ledger) -> None:
@@ -30,20 +37,20 @@ async def test_a_record_goes_and_its_hash_and_ids_stay(ledger: Ledger) -> None:
     kept = await ledger.row(old)
     assert kept.record is None
     assert (kept.record_hash, kept.email_hash, kept.id) == (old.record_hash, old.email_hash, old.id)
+    assert (kept.changed_at, kept.place) == (old.changed_at, old.place)
     assert kept.record_hash
-    assert (kept.status, kept.external_id) == ("succeeded", "143491")
+    assert (kept.status, kept.external_id) == ("succeeded", "91")
     assert (await ledger.row(young)).record
     assert await ledger.do(retention.forget_records, ledger.now) == 0
 
 
 async def test_what_has_not_ended_keeps_its_record(ledger: Ledger) -> None:
     waiting = await ledger.waiting(change(1, promised=True))
-    running = await ledger.running(change(1, customer="2"))
-    rerun = await ledger.rerun((await ledger.failed(change(1, customer="3"))).seq, None)
-    assert rerun is not None
+    running = (await ledger.begun(change(1, customer="2"))).lead
+    rerun = (await ledger.again(await ledger.failed(change(1, customer="3")), None)).transfer
     assert await ledger.do(retention.forget_records, ledger.now + 400 * DAYS) == 0
     assert await ledger.do(retention.forget_transfers, ledger.now + 400 * DAYS) == 0
-    for each in (waiting, running, rerun.transfer):
+    for each in (waiting, running, rerun):
         assert (await ledger.row(each)).record
 
 
@@ -60,10 +67,8 @@ async def test_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
     await ledger.do(bulk.open_sync, "sync-1", "default", "retry", [failed.seq], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
-    again = await ledger.claim(failed.seq)
-    assert again is not None
-    await ledger.finish(again.transfer)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) is not None
+    await ledger.finish(await ledger.claim("1"))
     assert await ledger.do(retention.forget_transfers, ledger.now) == 0, "not before its time"
     assert await ledger.do(retention.forget_transfers, ledger.now + 1) == 1
     for table in ("transfers", "attempts", "sync_items", "syncs"):
@@ -72,11 +77,9 @@ async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> No
 
 async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> None:
     await ledger.do(bulk.open_sync, "sync-1", "default", "customers", ["1", "2"], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
-    for seq in await ledger.database.read(reports.due, ledger.now, 10):
-        entered = await ledger.claim(seq)
-        assert entered is not None
-        await ledger.finish(entered.transfer)
+    assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) is not None
+    for claim in await ledger.claim_due():
+        await ledger.finish(claim)
         ledger.now += 10
     assert await ledger.do(retention.forget_transfers, START + 5) == 1
     found = await ledger.database.read(reports.sync_counts, "sync-1")
@@ -94,7 +97,7 @@ async def test_a_sync_that_is_not_entered_yet_stays(ledger: Ledger) -> None:
     found = await ledger.database.read(reports.sync_counts, "sync-1")
     assert found is not None
     assert (found["total"], found["remaining"]) == (bulk.BLOCK + 1, bulk.BLOCK + 1)
-    await ledger.do(bulk.cancel_sync, "sync-1", ledger.now)
+    assert await ledger.do(bulk.close_sync, "sync-1", ledger.now) == []
     await ledger.do(retention.forget_transfers, later)
     assert await ledger.database.read(reports.sync_counts, "sync-1") is None
 
@@ -112,16 +115,54 @@ async def test_old_rejections_go(ledger: Ledger) -> None:
 
 async def test_a_repeat_of_what_lost_its_record_is_still_a_repeat(ledger: Ledger) -> None:
     new = change(1, guid="guid-1")
-    await ledger.finish(await ledger.running(new))
+    await ledger.succeeded(new)
     await ledger.do(retention.forget_records, ledger.now + 1)
     assert (await ledger.accept(new)).replayed
 
 
-async def test_a_rerun_of_what_lost_its_record_has_none(ledger: Ledger) -> None:
-    """So that it is fetched anew."""
-    failed = await ledger.failed()
+async def test_the_order_and_the_link_stay_when_all_is_deleted(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(9, consent=True)), external_id="1", written_back=True)
+    before = await ledger.customer()
+    await forget_all(ledger)
+    assert await ledger.statuses() == []
+    assert await ledger.customer() == before
+    assert before.wanted.moment is not None
+    assert before.wanted.moment.at == date(9)
+    assert (await ledger.accept(change(5, consent=False))).transfer.status == "skipped"
+    claim = await ledger.begun(change(10))
+    assert (claim.customer.external_id, claim.customer.written_back) == ("1", True)
+
+
+async def test_a_due_no_stays_when_all_is_deleted(ledger: Ledger) -> None:
+    await ledger.failed(change(9, consent=False), REFUSED)
+    await forget_all(ledger)
+    claim = await ledger.begun(change(10))
+    assert claim.customer.wanted.owes_no
+
+
+async def test_a_due_no_and_the_order_stay_also_where_a_later_one_is_cancelled(ledger: Ledger) -> None:
+    await ledger.failed(change(9, consent=False), REFUSED)
+    before = await ledger.wanted()
+    await forget_all(ledger)
+    await ledger.cancel(await ledger.pending(change(10, promised=True)))
+    assert await ledger.wanted() == before
+
+
+async def test_a_run_by_hand_sends_nothing_older_where_the_newest_record_is_deleted(ledger: Ledger) -> None:
+    await ledger.succeeded(change(9, consent=False))
+    older = (await ledger.accept(change(5, consent=True))).transfer
+    assert older.status == "skipped"
+    ledger.now += 10
+    await ledger.do(retention.forget_records, ledger.now)
+    claim = await ledger.begun(bare("manual", fetch=False))
+    assert (claim.record, claim.customer.wanted.consent) == (None, False)
+
+
+async def test_what_is_wanted_again_and_lost_its_record_is_loaded(ledger: Ledger) -> None:
+    replaced = await ledger.waiting(change(2, consent=False, promised=True))
+    newer = await ledger.pending(change(3, promised=True))
     await ledger.do(retention.forget_records, ledger.now + 1)
-    entered = await ledger.rerun(failed.seq)
-    assert entered is not None
-    assert entered.claimed
-    assert entered.transfer.customer_record() is None
+    await ledger.cancel(newer)
+    again = await ledger.row(replaced)
+    assert (again.status, again.loading, again.record) == ("accepted", True, None)
+    assert (await ledger.wanted()).owes_no

@@ -1,79 +1,32 @@
-"""What makes one change newer than another, when a failed one runs again, and what is kept of a record."""
+"""What is kept of a record, of a failure and of a customer, and what a transfer says of itself."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.attempt import Failure, StampedAnswer
 from app.catalog import Slug
+from app.ledger import rows
+from app.ledger.customers import earliest
+from app.ledger.order import Change, Moment
 from app.ledger.stored import (
-    MAX_TRIES,
+    Stored,
+    Trigger,
     dump_failure,
     dump_record,
     hash_email,
     hashed,
     load_failure,
     new_id,
-    older,
-    retry_at,
 )
-from tests.ledger.support import REFUSED, RETRYABLE, changed
+from app.ledger.tables import FINAL, OPEN
+from tests.ledger.support import START, changed, date
 from tests.support import record_of
 
-MINUTE = 60.0
-moments = st.none() | st.floats(0, 4e9)
-places = st.integers(1, 2**62)
 
-
-@given(moments, places, moments, places)
-def test_two_changes_are_never_older_than_each_other(
-    first: float | None, place: int, second: float | None, other: int
-) -> None:
-    assert not (older(first, place, second, other) and older(second, other, first, place))
-    assert not older(first, place, first, place)
-
-
-@given(st.floats(0, 4e9), places, st.floats(0, 4e9), places)
-def test_dated_changes_are_compared_by_their_dates_alone(
-    first: float, place: int, second: float, other: int
-) -> None:
-    assert older(first, place, second, other) is (first < second)
-
-
-@given(moments, places, places)
-def test_receipt_decides_where_one_says_nothing(moment: float | None, place: int, other: int) -> None:
-    assert older(moment, place, None, other) is (place < other)
-    assert older(None, place, moment, other) is (place < other)
-
-
-@pytest.mark.parametrize(("tries", "minutes"), [(1, 20), (2, 60), (3, 120), (4, 200), (5, 300)])
-def test_the_schedule(tries: int, minutes: int) -> None:
-    assert minutes == 10 * tries * (tries + 1)
-    assert retry_at(tries, RETRYABLE, 1000.0, 0.0) == 1000 + minutes * MINUTE
-    assert retry_at(tries, RETRYABLE, 1000.0, 1.0) == pytest.approx(1000 + minutes * MINUTE * 1.1)
-
-
-@given(st.integers(1, MAX_TRIES - 1), st.floats(0, 1, exclude_max=True), st.floats(0, 86_400))
-def test_jitter_only_comes_on_top(tries: int, chance: float, retry_after: float) -> None:
-    at = retry_at(tries, replace(RETRYABLE, retry_after=retry_after), 0.0, chance)
-    assert at is not None
-    least = max(10 * tries * (tries + 1) * MINUTE, retry_after)
-    assert least <= at <= least * 1.1
-
-
-@pytest.mark.parametrize(("retry_after", "pause"), [(5.0, 1200.0), (7200.0, 7200.0), (None, 1200.0)])
-def test_a_longer_retry_after_is_honoured(retry_after: float | None, pause: float) -> None:
-    assert retry_at(1, replace(RETRYABLE, retry_after=retry_after), 0.0, 0.0) == pause
-
-
-def test_no_seventh_try_and_none_where_it_cannot_help() -> None:
-    assert MAX_TRIES == 6
-    assert retry_at(6, RETRYABLE, 0.0, 0.0) is None
-    assert retry_at(1, REFUSED, 0.0, 0.0) is None
+def stored(trigger: Trigger = "webhook", **fields: object) -> Stored:
+    usual = {"seq": 1, "id": "id-1", "scope": "customer/updated", "status": "accepted", "created_at": START}
+    return Stored.of(rows.EMPTY | usual | {"trigger": trigger} | fields)
 
 
 def test_ids_are_sorted_by_time() -> None:
@@ -91,6 +44,23 @@ def test_the_same_record_has_the_same_hash() -> None:
     assert hash_email("ada@example.com") != hash_email("ida@example.com")
 
 
+def test_what_is_kept_of_a_record() -> None:
+    record = changed(5)
+    kept = rows.kept(record, consent=False)
+    assert kept == {
+        "record": dump_record(record),
+        "record_hash": hashed(dump_record(record)),
+        "email_hash": hash_email(record.email_address or ""),
+        "changed_at": date(5),
+        "consent": False,
+    }
+    assert rows.kept(None) == {}
+    assert rows.kept(record_of(email_address=None))["email_hash"] is None
+    back = stored(**kept).customer_record()
+    assert back is not None
+    assert (back.first_name, back.updated_at) == ("minute 5", record.updated_at)
+
+
 def test_a_failure_comes_back_as_it_was_stored() -> None:
     answer = StampedAnswer("create", 503, "Busy, später ✓")
     failure = Failure(Slug.CUSTOMER, 503, "…", retryable=True, stamped=answer, retry_after=7.5)
@@ -100,4 +70,39 @@ def test_a_failure_comes_back_as_it_was_stored() -> None:
 
 @pytest.mark.parametrize("moment", ["", "yesterday", "2026-13-01", None])
 def test_a_date_that_cannot_be_read_is_none(moment: str | None) -> None:
-    assert record_of(updated_datetime=moment).updated_at is None
+    record = record_of(updated_datetime=moment)
+    assert record.updated_at is None
+    assert rows.kept(record)["changed_at"] is None
+
+
+@pytest.mark.parametrize("trigger", ["webhook", "manual", "sync", "verify"])
+def test_what_was_run_by_hand_always_sends(trigger: Trigger) -> None:
+    assert stored(trigger).always_sends is (trigger != "webhook")
+
+
+@pytest.mark.parametrize("trigger", ["manual", "sync", "verify"])
+def test_only_a_run_by_hand_brings_nothing_and_only_if_nobody_sent_its_record(trigger: Trigger) -> None:
+    assert stored(trigger).brings_nothing
+    assert stored(trigger, record_hash="hash", fetched=True).brings_nothing
+    assert not stored(trigger, record_hash="hash").brings_nothing
+    assert not stored("webhook").brings_nothing
+    assert not stored("webhook", record_hash="hash", fetched=True).brings_nothing
+
+
+def test_its_change_outlives_its_record() -> None:
+    one = stored(place=7, record=None, record_hash="hash", changed_at=5.0, consent=False)
+    assert rows.change_of(one) == Change("id-1", Moment(5.0, 7), consent=False)
+    assert rows.change_of(stored(place=7)) is None, "it brought no record"
+    assert rows.change_of(stored(record_hash="hash")) is None, "its record has no place yet"
+    assert rows.changes_of([stored(), one]) == [rows.change_of(one)]
+
+
+@pytest.mark.parametrize("status", [*OPEN, *FINAL])
+def test_nothing_happens_any_more_to_what_is_final(status: str) -> None:
+    assert stored(status=status).is_final is (status in FINAL)
+
+
+def test_the_earliest_of_some_times() -> None:
+    assert earliest([None, 3.0, 0.0, None]) == 0.0
+    assert earliest([None]) is None
+    assert earliest([]) is None

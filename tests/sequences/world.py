@@ -17,7 +17,7 @@ from tests.support import IPAAS, OPERATOR_KEY, WEBHOOK, FakeClock, open_bridge, 
 
 ASYNC = {"Prefer": "respond-async"}
 TIMEOUT = 15.0
-STEP = TIMEOUT / 3  # so that time never jumps over the moment at which something is to happen
+STEP = TIMEOUT / 2  # so that time never jumps over the moment at which something is to happen
 RETRY_UNIT = 3.0
 _OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
@@ -49,10 +49,14 @@ class StampedStandIn:
         self.gone: set[int] = set()
         self.late: list[Callable[[], object]] = []
         """Calls that had no answer and have not taken effect yet."""
+        self.witness: Callable[[Customer], None] = lambda _customer: None
+        """Sees who is about to be subscribed."""
 
     def on(self, operation: str, *reactions: str) -> None:
-        """`500`, `422` …; `lost`: it takes effect, then the connection breaks; `late`: no answer, and it takes effect
-        when the test says so; `timeout`: the same, as a time-out."""
+        """`500`, `422` …; `lost`: it takes effect, then the connection breaks.
+
+        `late`: no answer, and it takes effect when the test says so; `timeout`: the same, as a time-out.
+        """
         self.script.setdefault(operation, []).extend(reactions)
 
     def happen(self) -> None:
@@ -80,7 +84,7 @@ class StampedStandIn:
         if reaction.isdecimal():
             return httpx.Response(int(reaction), json={"message": f"Told to answer {reaction}."})
         if reaction in {"late", "timeout"}:
-            self.late.append(lambda: self._do(operation, request, body))
+            self.late.append(lambda: self._do(operation, request, body, again=True))
         else:
             response = self._do(operation, request, body)
         if reaction in {"lost", "late"}:
@@ -90,7 +94,9 @@ class StampedStandIn:
             raise httpx.ReadTimeout(reaction)
         return response
 
-    def _do(self, operation: str, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
+    def _do(
+        self, operation: str, request: httpx.Request, body: dict[str, Any], *, again: bool = False
+    ) -> httpx.Response:
         last = request.url.path.rsplit("/", 1)[-1]
         found: Customer | None
         match operation:
@@ -101,6 +107,8 @@ class StampedStandIn:
                 return httpx.Response(200, json={"results": results})
             case "subscribe" | "unsubscribe":
                 found = self.find(body["email"])
+                if found is not None and operation == "subscribe" and not again:
+                    self.witness(found)
                 if found is not None:
                     found.subscribed = operation == "subscribe"
             case "add":
@@ -133,6 +141,8 @@ class IpaasStandIn:
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any]] = {}
         self.status = 200
+        self.witness: Callable[[dict[str, Any]], None] = lambda _record: None
+        """Sees each record that is handed out."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if operation_of(request) == "lookup":
@@ -143,10 +153,13 @@ class IpaasStandIn:
             code = "AUTH-1" if self.status == HTTPStatus.UNAUTHORIZED else "INTL-1"
             return httpx.Response(self.status, json={"message": f"{code}: away"})
         record = self.records.get(request.url.path.rsplit("/", 1)[-1])
-        return httpx.Response(200, json=record) if record else httpx.Response(404, json={"message": "NFND-1"})
+        if record is None:
+            return httpx.Response(404, json={"message": "NFND-1"})
+        self.witness(record)
+        return httpx.Response(200, json=record)
 
 
-def record(  # noqa: PLR0913 - what matters of a record
+def record(
     minute: int | None = None,
     consent: str | None = None,
     *,
@@ -263,7 +276,7 @@ class World:
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             self.clock.advance(min(STEP, end - self.clock.monotonic()))
-            await asyncio.sleep(0.012)  # the dispatcher's look, made short by the fixture
+            await asyncio.sleep(0.01)  # the dispatcher's look, made short by the fixture
             await self.until(self.at_rest)
 
     async def up(self) -> None:

@@ -1,0 +1,642 @@
+"""How attempts at customers begin and end, what stays in doubt after them, and how records are loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from app.catalog import Slug
+from app.ledger import attempts, customers, order, reports
+from app.ledger.attempts import Claim
+from app.ledger.order import Wanted
+from app.ledger.stored import Stored
+from tests.ledger.support import (
+    CUSTOMER,
+    NOT_LOADED,
+    OTHER,
+    OWNER,
+    REFUSED,
+    RETRYABLE,
+    TERMS,
+    Halfway,
+    Ledger,
+    bare,
+    change,
+)
+
+MANY = [str(number) for number in range(6)]
+
+
+async def in_doubt(ledger: Ledger, customer: str = CUSTOMER) -> Claim:
+    """A customer whose first attempt was not promised and had no answer; its claim."""
+    claim = await ledger.begun(change(5, customer=customer))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    return claim
+
+
+async def verification(ledger: Ledger, customer: str = CUSTOMER) -> Claim:
+    """Of a customer whose doubt is over."""
+    verify_at = (await ledger.customer(customer)).verify_at
+    assert verify_at is not None
+    ledger.now = verify_at
+    (claim,) = await ledger.claim_due()
+    assert claim.verifies
+    return claim
+
+
+# ---- claim
+
+
+async def test_only_one_claim_wins(ledger: Ledger) -> None:
+    accepted = await ledger.pending()
+    claims = await asyncio.gather(*(ledger.may_claim(owner=f"replica-{number}") for number in range(6)))
+    (won,) = [claim for claim in claims if claim is not None]
+    stored = await ledger.row(accepted)
+    assert (stored.status, stored.owner, stored.attempts) == ("running", won.customer.owner, 1)
+    assert (await ledger.customer()).owner == won.customer.owner
+
+
+async def test_two_that_look_for_due_work_never_get_the_same_customer(ledger: Ledger) -> None:
+    for customer in MANY:
+        await ledger.pending(change(customer=customer, promised=True))
+    found = await asyncio.gather(*(ledger.claim_due(4, owner=f"replica-{number}") for number in range(4)))
+    claimed = [claim.customer.customer_id for claims in found for claim in claims]
+    rest = [claim.customer.customer_id for claim in await ledger.claim_due(10)]
+    assert sorted(claimed + rest) == MANY
+    assert len(claimed) >= 4
+    assert await ledger.claim_due(10) == []
+    assert await ledger.statuses() == ["running"] * len(MANY)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger) -> None:
+    for customer in ("1", "2"):
+        await ledger.pending(change(customer=customer, promised=True))
+        await ledger.pending(bare(customer=customer, promised=True))
+    halfway = Halfway()
+
+    def claim_slowly(connection: Connection) -> None:
+        attempts.claim_work(connection, OTHER, ledger.now, 2)
+        halfway.stop()
+
+    slow = asyncio.create_task(ledger.do(claim_slowly))
+    await halfway.reached.wait()
+    try:
+        async with asyncio.timeout(5):
+            claims, loads = await ledger.do(attempts.claim_work, OWNER, ledger.now, 10)
+    finally:
+        halfway.go_on.set()
+        await slow
+    assert [claim.customer.customer_id for claim in claims] == ["2"]
+    assert [each.customer_id for each in loads] == ["2"]
+
+
+async def test_what_is_not_due_yet_cannot_be_claimed(ledger: Ledger) -> None:
+    waiting = await ledger.waiting()
+    assert waiting.next_attempt_at is not None
+    ledger.now = waiting.next_attempt_at - 1
+    assert await ledger.may_claim() is None
+    assert await ledger.claim_due() == []
+    ledger.now = waiting.next_attempt_at
+    (claim,) = await ledger.claim_due()
+    assert (claim.lead.seq, claim.lead.attempts, claim.lead.tries) == (waiting.seq, 2, 1)
+    assert (claim.record, claim.began_at) == (waiting.record, ledger.now)
+
+
+async def test_nothing_is_claimed_beside_one_that_runs(ledger: Ledger) -> None:
+    await ledger.begun(change(1))
+    second = (await ledger.accept(change(2))).transfer
+    assert await ledger.may_claim() is None
+    assert await ledger.claim_due() == []
+    assert await ledger.row(second) == second
+
+
+async def test_what_waited_longest_is_first(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(customer="1", promised=True))
+    ledger.now += 600
+    later = await ledger.waiting(change(customer="2", promised=True))
+    accepted = await ledger.pending(change(customer="3", promised=True))
+    ledger.now += 10**6
+    order_ = [(await ledger.claim_due(1))[0].lead.seq for _ in range(3)]
+    assert order_ == [accepted.seq, waiting.seq, later.seq]
+    assert await ledger.claim_due(0) == []
+
+
+async def test_a_customer_who_was_never_heard_of_has_nothing_due(ledger: Ledger) -> None:
+    assert await ledger.may_claim("stranger") is None
+    assert await ledger.release("stranger") is None
+
+
+@pytest.mark.parametrize("sandbox", [False, True])
+async def test_a_sandbox_and_a_real_store_never_share_work(ledger: Ledger, *, sandbox: bool) -> None:
+    for name in ("default", "sandbox default"):
+        await ledger.accept(change(connection=name, promised=True), None)
+        await ledger.accept(replace(bare(promised=True), connection=name), None)
+    claims, loads = await ledger.do(attempts.claim_work, OWNER, ledger.now, 10, sandbox=sandbox)
+    expected = "sandbox default" if sandbox else "default"
+    assert [each.customer.connection for each in claims] == [expected]
+    assert [each.connection for each in loads] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("due", "loads", "limit", "expected"),
+    [
+        (4, 4, 4, (2, 2)),
+        (1, 4, 4, (1, 3)),
+        (4, 1, 4, (3, 1)),
+        (4, 0, 3, (3, 0)),
+        (0, 4, 3, (0, 3)),
+        (1, 1, 9, (1, 1)),
+    ],
+)
+async def test_due_customers_and_loads_share_the_room(
+    ledger: Ledger, due: int, loads: int, limit: int, expected: tuple[int, int]
+) -> None:
+    for number in range(due):
+        await ledger.pending(change(customer=f"due {number}", promised=True))
+    for number in range(loads):
+        await ledger.pending(bare(customer=f"load {number}", promised=True))
+    claims, loading = await ledger.do(attempts.claim_work, OWNER, ledger.now, limit)
+    assert (len(claims), len(loading)) == expected
+
+
+# ---- success
+
+
+async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
+    claim = await ledger.begun(replace(change(5, consent=False), destination="1796"))
+    ledger.now += 2
+    finished = await ledger.finish(
+        claim,
+        action="updated",
+        external_id="143491",
+        written_back=True,
+        notes=["A note.", "Another."],
+        seconds={"upsert": 0.25},
+    )
+    (done,) = finished.settled
+    assert (done.status, done.action, done.external_id, done.subscription, done.reason) == (
+        *("succeeded", "updated", "143491", "unsubscribed", "A note. Another."),
+    )
+    assert (done.owner, done.finished_at, done.error, done.failure) == (None, ledger.now, None, None)
+    (attempt,) = await ledger.database.read(reports.attempts_of, done.seq)
+    assert (attempt["number"], attempt["outcome"], attempt["steps"]) == (1, "succeeded", '{"upsert": 0.25}')
+    customer = await ledger.customer()
+    assert (customer.external_id, customer.owner, customer.sending) == ("143491", None, None)
+    assert (customer.wanted.owes_no, customer.due_at, customer.doubt) == (False, None, None)
+    assert Wanted.load(customer.applied) == customer.wanted
+    assert not finished.is_due
+    assert customer.knows_link_at("1796")
+    assert customer.knows_link_at(None)
+    assert not customer.knows_link_at("1797")
+
+
+async def test_an_attempt_settles_all_that_it_covers(ledger: Ledger) -> None:
+    running = await ledger.begun(change(1))
+    newest = await ledger.pending(change(9, promised=True))
+    no = await ledger.pending(change(5, consent=False, promised=True))
+    by_hand = await ledger.pending(bare("manual", fetch=False))
+    await ledger.finish(running)
+    claim = await ledger.claim()
+    assert claim.lead.seq == newest.seq
+    finished = await ledger.finish(claim)
+    assert {each.seq: each.status for each in finished.settled} == {
+        newest.seq: "succeeded",
+        no.seq: "skipped",
+        by_hand.seq: "succeeded",
+    }
+    assert (await ledger.row(no)).superseded_by == newest.id
+    for each in (newest, no, by_hand):
+        assert await ledger.outcomes(each) == [(1, "succeeded")]
+
+
+async def test_a_consent_that_comes_while_it_runs_is_applied_next(ledger: Ledger) -> None:
+    running = await ledger.begun(change(5, consent=True))
+    await ledger.pending(change(6, consent=False, promised=True))
+    assert (await ledger.finish(running)).is_due
+    assert (await ledger.wanted()).owes_no
+    claim = await ledger.claim()
+    assert claim.customer.wanted.owes_no
+    await ledger.finish(claim)
+    assert not (await ledger.wanted()).owes_no
+
+
+async def test_a_no_that_a_successful_attempt_did_not_tell_stays_due(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(5, consent=False)), subscription=None)
+    assert (await ledger.wanted()).owes_no
+
+
+# ---- failure
+
+
+async def test_a_refusal_is_told_and_recorded(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, promised=True))
+    finished = await ledger.finish(claim, REFUSED, external_id="143491")
+    (failed,) = finished.settled
+    assert (failed.status, failed.error, failed.external_id) == ("failed", Slug.CUSTOMER.value, "143491")
+    assert (failed.reason, failed.tries, failed.finished_at) == (REFUSED.detail, 1, ledger.now)
+    assert failed.documented_failure() == REFUSED
+    assert await ledger.outcomes(failed) == [(1, "failed")]
+    customer = await ledger.customer()
+    assert (customer.external_id, customer.applied, customer.due_at) == ("143491", None, None)
+
+
+async def test_what_is_promised_is_tried_six_times_on_schedule(ledger: Ledger) -> None:
+    transfer = await ledger.waiting()
+    for tries in range(1, order.MAX_TRIES):
+        transfer = await ledger.row(transfer)
+        expected = order.retry_at(tries, RETRYABLE, ledger.now, TERMS.unit_seconds, 0.0)
+        assert (transfer.tries, transfer.next_attempt_at) == (tries, expected)
+        assert expected is not None
+        assert (await ledger.customer()).due_at == expected
+        ledger.now = expected
+        await ledger.finish(await ledger.claim(), RETRYABLE)
+    transfer = await ledger.row(transfer)
+    assert (transfer.status, transfer.tries, transfer.attempts) == ("failed", 6, 6)
+    assert (await ledger.customer()).due_at is None
+
+
+async def test_looking_what_a_time_out_left_costs_no_promised_try(ledger: Ledger) -> None:
+    """Stamped.io hangs for six minutes; a 202 is a promise for half a day."""
+    claim = await ledger.begun(change(5, promised=True))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    for _ in range(order.MAX_TRIES):
+        ledger.now += 4 * TERMS.timeout_seconds
+        for each in await ledger.claim_due():
+            await ledger.finish(each, RETRYABLE, unanswered_at=ledger.now)
+    waiting = await ledger.row(claim.lead)
+    assert (waiting.status, waiting.tries) == ("waiting", 1)
+
+
+async def test_what_a_time_out_left_is_looked_at_in_time_also_where_a_try_waits(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, promised=True))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    ledger.now = order.verify_at(ledger.now, TERMS.timeout_seconds)
+    (looks,) = await ledger.claim_due()
+    assert looks.customer.doubtful == [claim.lead.id]
+    await ledger.finish(looks)
+    assert (await ledger.customer()).doubt is None
+
+
+@pytest.mark.parametrize("failure", [RETRYABLE, REFUSED])
+@pytest.mark.parametrize("told", ["unsubscribed", "unchanged", None])
+async def test_a_no_that_was_told_is_not_due_whatever_failed_else(
+    ledger: Ledger, failure: Any, told: str | None
+) -> None:
+    await ledger.finish(await ledger.begun(change(5, consent=False)), failure, subscription=told)
+    customer = await ledger.customer()
+    assert customer.wanted.owes_no is (told is None)
+    assert customer.applied is None, "the record was not"
+
+
+@pytest.mark.parametrize("promised", [True, False])
+async def test_a_newer_one_behind_it_takes_over_its_promise(ledger: Ledger, *, promised: bool) -> None:
+    running = await ledger.begun(change(1, promised=promised))
+    newer = (await ledger.accept(change(2))).transfer
+    assert not newer.promised
+    finished = await ledger.finish(running, RETRYABLE)
+    assert finished.is_due, "the newer one runs at once"
+    (settled,) = finished.settled
+    assert settled.status == ("skipped" if promised else "failed")
+    assert settled.superseded_by == (newer.id if promised else None)
+    assert (await ledger.row(newer)).promised is promised
+
+
+async def test_a_run_by_hand_waits_for_what_is_wanted_next(ledger: Ledger) -> None:
+    await ledger.succeeded(change(1))
+    by_hand = await ledger.begun(replace(bare("manual", fetch=False), promised=True))
+    newer = await ledger.pending(change(2, promised=True))
+    await ledger.finish(by_hand, RETRYABLE)
+    assert (await ledger.row(by_hand.lead)).status == "waiting", "a record that nobody sent replaces nothing"
+    claim = await ledger.claim()
+    assert {each.seq for each in claim.covered} == {by_hand.lead.seq, newer.seq}
+    await ledger.finish(claim)
+    assert await ledger.statuses() == ["succeeded"] * 3
+
+
+# ---- taken over
+
+
+async def test_what_was_taken_over_cannot_be_finished(ledger: Ledger) -> None:
+    claim = await ledger.begun()
+    assert await ledger.release()
+    assert await ledger.may_finish(claim) is None
+    again = await ledger.claim()
+    assert await ledger.may_finish(claim) is None, "the same owner, but another attempt"
+    await ledger.finish(again)
+    assert await ledger.outcomes(claim.lead) == [(1, "interrupted"), (2, "succeeded")]
+
+
+async def test_an_attempt_that_is_released_is_promised_due_and_in_doubt(ledger: Ledger) -> None:
+    claim = await ledger.begun()
+    ledger.now += 40
+    released = await ledger.release()
+    assert released is not None
+    (again,) = released
+    assert (again.status, again.promised, again.owner) == ("accepted", True, None)
+    customer = await ledger.customer()
+    assert (customer.owner, customer.doubtful) == (None, [claim.lead.id])
+    assert customer.verify_at == order.verify_at(ledger.now, TERMS.timeout_seconds)
+    assert await ledger.release() is None
+    assert (await ledger.claim()).customer.doubt is not None
+
+
+async def test_only_the_owner_that_is_gone_loses_its_attempt(ledger: Ledger) -> None:
+    claim = await ledger.begun()
+    before = await ledger.customer()
+    assert await ledger.release(owner=OTHER) is None
+    assert await ledger.row(claim.lead) == claim.lead
+    assert await ledger.customer() == before
+
+
+async def test_a_newer_one_behind_what_is_released_takes_over(ledger: Ledger) -> None:
+    running = await ledger.begun(change(1, consent=False))
+    newer = (await ledger.accept(change(2))).transfer
+    await ledger.release()
+    old = await ledger.row(running.lead)
+    assert (old.status, old.superseded_by) == ("skipped", newer.id)
+    assert (await ledger.row(newer)).promised
+    claim = await ledger.claim()
+    assert ([each.seq for each in claim.covered], claim.customer.wanted.owes_no) == ([newer.seq], True)
+
+
+async def test_what_brings_the_process_down_each_time_ends(ledger: Ledger) -> None:
+    lead = (await ledger.begun()).lead
+    for _ in range(49):
+        await ledger.release()
+        lead = (await ledger.claim()).lead
+    await ledger.release()
+    ended = await ledger.row(lead)
+    assert (ended.status, ended.error, ended.finished_at) == ("failed", "internal-error", ledger.now)
+    assert (ended.attempts, ended.documented_failure() is None) == (50, False)
+    assert await ledger.may_claim() is None
+
+
+# ---- doubt
+
+
+async def test_an_unanswered_call_leaves_the_customer_in_doubt(ledger: Ledger) -> None:
+    claim = await in_doubt(ledger)
+    customer = await ledger.customer()
+    assert customer.doubtful == [claim.lead.id]
+    assert customer.verify_at is not None
+    assert 2 * TERMS.timeout_seconds <= customer.verify_at - ledger.now <= 4 * TERMS.timeout_seconds
+
+
+async def test_also_where_the_call_was_repeated_with_success(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, consent=False))
+    await ledger.finish(claim, unanswered_at=ledger.now - 5)
+    customer = await ledger.customer()
+    assert customer.doubtful == [claim.lead.id]
+    assert customer.verify_at == order.verify_at(ledger.now - 5, TERMS.timeout_seconds)
+    assert not customer.wanted.owes_no
+
+
+async def test_who_was_answered_is_not_in_doubt(ledger: Ledger) -> None:
+    for failure in (None, RETRYABLE, REFUSED):
+        await ledger.finish(await ledger.begun(), failure)
+        customer = await ledger.customer()
+        assert (customer.doubt, customer.verify_at) == (None, None)
+
+
+async def test_what_succeeds_before_such_a_call_took_effect_ends_no_doubt(ledger: Ledger) -> None:
+    await in_doubt(ledger)
+    verify_at = (await ledger.customer()).verify_at
+    ledger.now += 1
+    await ledger.succeeded(change(6))
+    customer = await ledger.customer()
+    assert (customer.doubt is not None, customer.verify_at) == (True, verify_at)
+
+
+async def test_what_begins_after_it_ends_the_doubt(ledger: Ledger) -> None:
+    await in_doubt(ledger)
+    verify_at = (await ledger.customer()).verify_at
+    assert verify_at is not None
+    ledger.now = verify_at
+    await ledger.succeeded(change(6))
+    customer = await ledger.customer()
+    assert (customer.doubt, customer.verify_at) == (None, None)
+
+
+async def test_it_is_verified_once_when_it_is_due(ledger: Ledger) -> None:
+    asked = await in_doubt(ledger)
+    assert await ledger.claim_due() == []
+    claim = await verification(ledger)
+    stored = claim.lead
+    assert (stored.trigger, stored.promised, stored.record_hash) == ("verify", True, None)
+    assert (stored.status, stored.owner, stored.attempts) == ("running", OWNER, 1)
+    assert (claim.record, claim.customer.wanted.id) == (asked.lead.record, asked.lead.id)
+    assert claim.customer.doubtful == [asked.lead.id]
+    assert await ledger.claim_due() == []
+    await ledger.finish(claim)
+    customer = await ledger.customer()
+    assert (customer.doubt, customer.verify_at, customer.due_at) == (None, None, None)
+    ledger.now += 10**6
+    assert await ledger.claim_due() == []
+    assert await ledger.statuses() == ["failed", "succeeded"]
+
+
+async def test_a_verification_goes_where_the_last_one_went(ledger: Ledger) -> None:
+    claim = await ledger.begun(replace(change(5), destination="1796"))
+    await ledger.finish(claim, unanswered_at=ledger.now)
+    assert (await verification(ledger)).lead.destination == "1796"
+
+
+async def test_a_verification_without_an_answer_is_followed_by_another(ledger: Ledger) -> None:
+    await in_doubt(ledger)
+    claim = await verification(ledger)
+    await ledger.finish(claim, unanswered_at=ledger.now)
+    assert (await ledger.row(claim.lead)).status == "succeeded"
+    await ledger.finish(await verification(ledger))
+    assert (await ledger.customer()).doubt is None
+
+
+async def test_a_verification_that_fails_is_tried_again_like_a_promise(ledger: Ledger) -> None:
+    await in_doubt(ledger)
+    claim = await verification(ledger)
+    await ledger.finish(claim, RETRYABLE)
+    again = await ledger.row(claim.lead)
+    assert (again.status, again.tries) == ("waiting", 1)
+    customer = await ledger.customer()
+    assert (customer.doubt is not None, customer.verify_at, customer.due_at) == (True, None, again.next_attempt_at)
+    assert again.next_attempt_at is not None
+    ledger.now = again.next_attempt_at
+    await ledger.finish(await ledger.claim())
+    assert (await ledger.customer()).doubt is None
+    assert await ledger.statuses() == ["failed", "succeeded"]
+
+
+async def test_an_attempt_that_fails_after_the_doubt_is_verified_too(ledger: Ledger) -> None:
+    """The caller was told; the call without an answer is not forgotten."""
+    await in_doubt(ledger)
+    verify_at = (await ledger.customer()).verify_at
+    assert verify_at is not None
+    ledger.now = verify_at
+    await ledger.failed(change(6))
+    assert (await ledger.customer()).doubt is not None
+    await ledger.finish(await verification(ledger))
+    assert (await ledger.customer()).doubt is None
+
+
+async def test_cancelling_what_would_have_looked_leaves_it_to_a_verification(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, promised=True))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    ledger.now += 10**6
+    await ledger.finish(await ledger.claim(), RETRYABLE)
+    assert (await ledger.customer()).verify_at is None, "the next try looks"
+    await ledger.cancel(claim.lead)
+    assert (await ledger.claim_due())[0].verifies
+
+
+async def test_what_was_sent_late_is_verified(ledger: Ledger) -> None:
+    """By a replica that was taken over; the others may have sent theirs before."""
+    lost = await ledger.begun(change(5))
+    await ledger.release()
+    await ledger.finish(await ledger.claim(owner=OTHER))
+    for _ in range(2):
+        await ledger.do(attempts.doubt, lost, ledger.now, TERMS)
+    customer = await ledger.customer()
+    assert customer.doubtful == [lost.lead.id]
+    assert customer.verify_at == order.verify_at(ledger.now, TERMS.timeout_seconds)
+
+
+async def test_all_whose_records_had_no_answer_are_known(ledger: Ledger) -> None:
+    first = await in_doubt(ledger)
+    second = await ledger.begun(change(6))
+    await ledger.finish(second, RETRYABLE, unanswered_at=ledger.now)
+    third = await ledger.begun(change(7))
+    doubtful = third.customer.doubtful
+    assert doubtful == [first.lead.id, second.lead.id]
+    records = await ledger.database.read(reports.tried_records, doubtful)
+    assert records == [second.lead.record, first.lead.record], "the last one first"
+
+
+# ---- whose link it is
+
+
+async def test_an_id_is_its_last_ones_who_added_it(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(customer="A")), external_id="1", written_back=True)
+    claim = await ledger.begun(change(customer="B"))
+    await ledger.do(customers.take, claim.customer, "1")
+    former, owner = await ledger.customer("A"), await ledger.customer("B")
+    assert (former.external_id, former.written_back) == (None, False)
+    assert (owner.external_id, owner.written_back) == ("1", False)
+    assert await ledger.database.read(customers.owner_of, "default", "1", "A") == "B"
+    assert await ledger.database.read(customers.owner_of, "default", "1", "B") is None
+    assert await ledger.database.read(customers.owner_of, "another", "1", "A") is None
+    await ledger.do(customers.take, claim.customer, "1")
+    assert (await ledger.customer("B")).external_id == "1"
+    assert (await ledger.begun(change(customer="A"))).customer.external_id is None, "it is added anew"
+
+
+async def test_the_same_id_of_another_connection_is_another_customers(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(customer="A")), external_id="1")
+    claim = await ledger.begun(change(customer="B", connection="another"))
+    await ledger.do(customers.take, claim.customer, "1")
+    assert (await ledger.customer("A")).external_id == "1"
+
+
+async def test_who_was_taken_over_takes_no_id(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(customer="A")), external_id="1")
+    claim = await ledger.begun(change(customer="B"))
+    await ledger.release("B")
+    await ledger.do(customers.take, claim.customer, "1")
+    assert (await ledger.customer("A")).external_id == "1"
+    assert (await ledger.customer("B")).external_id is None
+
+
+async def test_an_attempt_whose_link_was_taken_runs_again_and_the_other_one_is_verified(ledger: Ledger) -> None:
+    """Both wrote to the same customer of Stamped.io at the same time."""
+    mine = await ledger.begun(change(5, customer="A"))
+    await ledger.do(customers.take, mine.customer, "1")
+    other = await ledger.begun(change(5, customer="B"), OTHER)
+    await ledger.do(customers.take, other.customer, "1")
+    await ledger.finish(other, external_id="1")
+    finished = await ledger.finish(mine, external_id="1")
+    (again,) = finished.settled
+    assert (finished.is_due, again.status, again.promised) == (True, "accepted", True)
+    assert await ledger.outcomes(again) == [(1, "interrupted")]
+    lost, owner = await ledger.customer("A"), await ledger.customer("B")
+    assert (lost.external_id, lost.doubt is not None) == (None, True)
+    assert (owner.external_id, owner.doubt is not None, owner.verify_at) == ("1", True, ledger.now)
+    claims = await ledger.claim_due()
+    assert {claim.customer.customer_id: claim.verifies for claim in claims} == {"A": False, "B": True}
+
+
+async def test_a_failure_before_any_answer_keeps_the_link(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(1)), external_id="1", written_back=True)
+    await ledger.finish(await ledger.begun(change(2)), RETRYABLE)
+    customer = await ledger.customer()
+    assert (customer.external_id, customer.written_back) == ("1", True)
+
+
+# ---- loads
+
+
+async def claim_load(ledger: Ledger, owner: str = OWNER) -> Stored:
+    (claimed,) = await ledger.do(attempts.claim_loads, owner, ledger.now, 10)
+    return claimed
+
+
+async def test_a_load_that_fails_for_good_is_that_triggers_alone(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(2, consent=False, promised=True))
+    before = await ledger.customer()
+    loading = await ledger.loading()
+    failed = await ledger.not_loaded(loading)
+    assert failed is not None
+    assert (failed.status, failed.error, failed.loading) == ("failed", NOT_LOADED.slug.value, False)
+    assert await ledger.outcomes(loading) == [(1, "failed")]
+    assert await ledger.row(waiting) == waiting
+    assert await ledger.customer() == before
+    assert await ledger.not_loaded(loading) is None
+
+
+async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> None:
+    loading = await ledger.loading(bare(promised=True))
+    for tries in range(1, order.MAX_TRIES):
+        waiting = await ledger.not_loaded(loading)
+        assert waiting is not None
+        assert (waiting.status, waiting.loading, waiting.tries) == ("waiting", True, tries)
+        assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10) == []
+        assert waiting.next_attempt_at is not None
+        ledger.now = waiting.next_attempt_at
+        loading = await claim_load(ledger)
+    assert (await ledger.not_loaded(loading)) == await ledger.row(loading)
+    assert (await ledger.row(loading)).status == "failed"
+
+
+async def test_a_load_is_claimed_once(ledger: Ledger) -> None:
+    for customer in MANY:
+        await ledger.pending(bare(customer=customer, promised=True))
+    work = (ledger.do(attempts.claim_loads, f"replica-{number}", ledger.now, 4) for number in range(4))
+    found = [each for loads in await asyncio.gather(*work) for each in loads]
+    found += await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10)
+    assert sorted(each.customer_id or "" for each in found) == MANY
+    assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 0) == []
+
+
+async def test_a_load_that_is_released_is_due_and_promised(ledger: Ledger) -> None:
+    loading = await ledger.loading()
+    assert await ledger.do(attempts.release_load, loading.seq, OTHER, ledger.now) is None
+    assert await ledger.row(loading) == loading
+    again = await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now)
+    assert again is not None
+    assert (again.status, again.loading, again.promised, again.owner) == ("accepted", True, True, None)
+    assert await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now) is None
+    assert await ledger.not_loaded(loading) is None
+    assert (await claim_load(ledger, OTHER)).attempts == 2
+    assert await ledger.outcomes(loading) == [(1, "interrupted")]
+
+
+async def test_a_load_that_brings_the_process_down_each_time_ends(ledger: Ledger) -> None:
+    loading = await ledger.loading()
+    for _ in range(49):
+        await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now)
+        loading = await claim_load(ledger)
+    await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now)
+    ended = await ledger.row(loading)
+    assert (ended.status, ended.error, ended.loading) == ("failed", "internal-error", False)

@@ -1,0 +1,923 @@
+"""Accept, repeat, re-run, load, promise and cancel, from every state: what is wanted then, and what is promised."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import Connection
+
+from app.ledger import attempts, reports, retention, triggers
+from app.ledger.stored import Stored, Trigger
+from app.ledger.triggers import Entered, NewTransfer
+from tests.ledger.support import (
+    CUSTOMER,
+    OTHER,
+    OWNER,
+    REFUSED,
+    RETRYABLE,
+    Halfway,
+    Ledger,
+    bare,
+    change,
+    changed,
+    date,
+)
+
+GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+
+
+class Case(NamedTuple):
+    """Two changes, in the order of receipt, by the minute they were made in; which of them is the newer one."""
+
+    first: int | None
+    second: int | None
+    second_is_newer: bool
+
+
+CASES = [
+    Case(1, 2, second_is_newer=True),
+    Case(2, 1, second_is_newer=False),
+    Case(1, 1, second_is_newer=True),  # neither is strictly older, so receipt decides
+    Case(None, None, second_is_newer=True),
+    Case(5, None, second_is_newer=True),
+    Case(None, 5, second_is_newer=True),
+]
+cases = pytest.mark.parametrize("case", CASES)
+
+
+def assert_superseded(transfer: Stored, by: Stored) -> None:
+    assert (transfer.status, transfer.superseded_by) == ("skipped", by.id)
+    assert by.id in (transfer.reason or "")
+    assert (transfer.next_attempt_at, transfer.owner, transfer.error) == (None, None, None)
+    assert transfer.finished_at is not None
+
+
+def first_name(entered: Entered) -> str | None:
+    """Of the record that is sent."""
+    assert entered.claim is not None
+    assert entered.claim.record is not None
+    record = replace(entered.transfer, record=entered.claim.record).customer_record()
+    return record.first_name if record else None
+
+
+# ---- accept
+
+
+async def test_with_an_owner_it_runs_at_once(ledger: Ledger) -> None:
+    entered = await ledger.accept(change(5, guid=GUID))
+    assert entered.claim is not None
+    assert not entered.replayed
+    stored = entered.transfer
+    assert (stored.status, stored.owner, stored.attempts, stored.tries) == ("running", OWNER, 1, 0)
+    assert (stored.started_at, stored.next_attempt_at, stored.finished_at) == (ledger.now, None, None)
+    assert (stored.tracking_guid, stored.promised, stored.is_final) == (GUID, False, False)
+    customer = await ledger.customer()
+    assert (customer.owner, customer.sending, customer.due_at) == (OWNER, stored.id, None)
+    assert (customer.wanted.id, customer.wanted.moment) == (stored.id, entered.claim.customer.wanted.moment)
+
+
+async def test_without_an_owner_it_is_due_whatever_the_clock_says(ledger: Ledger) -> None:
+    entered = await ledger.accept(change(promised=True), None)
+    assert entered.claim is None
+    assert (entered.transfer.status, entered.transfer.promised) == ("accepted", True)
+    ledger.now -= 10**6
+    claim = await ledger.claim(owner=OTHER)
+    assert claim.lead.seq == entered.transfer.seq
+
+
+async def test_while_one_runs_the_next_is_accepted(ledger: Ledger) -> None:
+    first = await ledger.begun(change(1))
+    second = await ledger.accept(change(2))
+    assert (second.claim, second.transfer.status) == (None, "accepted")
+    assert await ledger.may_claim() is None
+    assert (await ledger.finish(first)).is_due
+    assert (await ledger.claim()).lead.seq == second.transfer.seq
+
+
+async def test_other_customers_and_connections_are_not_held_up(ledger: Ledger) -> None:
+    await ledger.begun()
+    assert (await ledger.accept(change(customer="2"))).claim
+    assert (await ledger.accept(change(connection="another"))).claim
+
+
+async def test_a_skipped_one_ends_at_once_and_holds_nothing_up(ledger: Ledger) -> None:
+    deleted = replace(change(), skip_reason="Only …", repeat_key=None, record=None, customer_id=None)
+    entered = await ledger.accept(deleted)
+    assert (entered.transfer.status, entered.transfer.reason, entered.claim) == ("skipped", "Only …", None)
+    assert entered.transfer.finished_at == ledger.now
+    assert (await ledger.accept(change())).claim
+
+
+@cases
+async def test_one_that_waits_and_one_that_arrives(ledger: Ledger, case: Case) -> None:
+    first = await ledger.waiting(change(case.first, promised=True))
+    entered = await ledger.accept(change(case.second))
+    if case.second_is_newer:
+        assert entered.claim, "a waiting transfer never holds up a newer change"
+        assert [each.seq for each in entered.ended] == [first.seq]
+        assert_superseded(await ledger.row(first), entered.transfer)
+    else:
+        assert_superseded(entered.transfer, first)
+        assert await ledger.row(first) == first
+
+
+@cases
+@pytest.mark.parametrize("failure", [None, RETRYABLE, REFUSED])
+async def test_one_that_was_tried_and_one_that_arrives(ledger: Ledger, case: Case, failure: Any) -> None:
+    first = await ledger.begun(change(case.first))
+    await ledger.finish(first, failure)
+    entered = await ledger.accept(change(case.second))
+    if case.second_is_newer:
+        assert entered.claim
+    else:
+        assert_superseded(entered.transfer, first.lead)
+
+
+@cases
+async def test_one_that_runs_and_one_that_arrives(ledger: Ledger, case: Case) -> None:
+    running = await ledger.begun(change(case.first))
+    second = (await ledger.accept(change(case.second))).transfer
+    if case.second_is_newer:
+        assert second.status == "accepted"
+        await ledger.finish(running)
+        assert (await ledger.claim()).lead.seq == second.seq
+    else:
+        assert_superseded(second, running.lead)
+        assert not (await ledger.finish(running)).is_due
+
+
+@cases
+async def test_a_rerun_of_one_after_another_was_sent(ledger: Ledger, case: Case) -> None:
+    failed = await ledger.failed(change(case.first))
+    second = await ledger.accept(change(case.second))
+    if not case.second_is_newer:
+        assert_superseded(second.transfer, failed)
+        assert (await ledger.again(failed)).claim
+        return
+    assert second.claim
+    await ledger.finish(second.claim)
+    assert_superseded((await ledger.again(failed)).transfer, second.transfer)
+
+
+async def test_a_rerun_of_the_older_one_while_the_newer_waits(ledger: Ledger) -> None:
+    failed = await ledger.failed(change(1))
+    waiting = await ledger.waiting(change(2, promised=True))
+    assert_superseded((await ledger.again(failed)).transfer, waiting)
+    assert await ledger.row(waiting) == waiting
+
+
+async def test_waiting_ones_collapse_into_the_newest(ledger: Ledger) -> None:
+    running = await ledger.begun(change(0))
+    received = [await ledger.pending(change(minute, promised=True)) for minute in (3, 5, 4, 5, 8)]
+    final = [await ledger.row(each) for each in received]
+    assert [each.status for each in final] == ["skipped"] * 4 + ["accepted"]
+    by = [each.superseded_by for each in final]
+    assert by == [received[1].id, received[3].id, received[1].id, received[4].id, None]
+    await ledger.finish(running)
+    assert (await ledger.claim()).lead.seq == received[4].seq
+
+
+# ---- consent
+
+
+async def test_an_older_no_is_due_beside_the_newer_record_that_waits(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(9, promised=True))
+    older = await ledger.accept(change(5, consent=False))
+    assert older.claim is not None
+    assert (older.claim.customer.wanted.id, older.claim.customer.wanted.owes_no) == (waiting.id, True)
+    assert {each.seq for each in older.claim.covered} == {waiting.seq, older.transfer.seq}
+    assert first_name(older) == "minute 9"
+    await ledger.finish(older.claim)
+    assert (await ledger.row(waiting)).status == "succeeded"
+    assert_superseded(await ledger.row(older.transfer), waiting)
+
+
+async def test_an_older_yes_is_superseded_and_never_due(ledger: Ledger) -> None:
+    await ledger.waiting(change(9, promised=True))
+    older = await ledger.accept(change(5, consent=True))
+    assert older.transfer.status == "skipped"
+    wanted = await ledger.wanted()
+    assert (wanted.consent, wanted.due) == (True, False)
+
+
+async def test_a_no_that_failed_is_applied_with_whatever_comes_next(ledger: Ledger) -> None:
+    """Also with an older trigger, that is superseded otherwise."""
+    failed = await ledger.failed(change(9, consent=False))
+    older = await ledger.accept(change(5, consent=True))
+    assert older.claim is not None
+    assert older.claim.customer.wanted.owes_no
+    assert first_name(older) == "minute 9"
+    await ledger.finish(older.claim)
+    assert_superseded(await ledger.row(older.transfer), failed)
+    assert not (await ledger.wanted()).owes_no
+    assert (await ledger.accept(change(5, consent=True))).transfer.status == "skipped"
+
+
+async def test_a_no_stays_due_behind_absent_ones_and_a_yes_does_not(ledger: Ledger) -> None:
+    for customer, consent in (("1", True), ("2", False)):
+        await ledger.waiting(change(2, consent=consent, customer=customer, promised=True))
+        entered = await ledger.accept(change(3, customer=customer))
+        assert entered.claim is not None
+        assert entered.claim.customer.wanted.due is (consent is False)
+
+
+async def test_a_repeat_of_the_first_notification_never_overwrites_a_no_of_the_same_date(ledger: Ledger) -> None:
+    first = change(5, consent=True)
+    await ledger.failed(first)
+    await ledger.succeeded(change(5, consent=False))
+    assert (await ledger.accept(first)).transfer.status == "skipped"
+    assert (await ledger.wanted()).consent is False
+
+
+@pytest.mark.parametrize("failure", [RETRYABLE, REFUSED])
+async def test_the_consent_of_a_run_by_hand_counts_as_the_newest(ledger: Ledger, failure: Any) -> None:
+    await ledger.succeeded(change(9, consent=True))
+    await ledger.failed(change(5, consent=False, trigger="manual"), failure)
+    wanted = await ledger.wanted()
+    assert wanted.owes_no
+
+
+async def test_the_consent_of_a_run_by_hand_counts_as_the_newest_also_behind_an_undated_record(
+    ledger: Ledger,
+) -> None:
+    await ledger.succeeded(change(9, consent=True))
+    await ledger.succeeded(change(None))
+    claim = await ledger.begun(change(5, consent=False, trigger="manual"))
+    assert claim.customer.wanted.owes_no
+
+
+# ---- promises
+
+
+@pytest.mark.parametrize("state", ["accepted", "waiting"])
+async def test_a_newer_one_takes_over_the_promise(ledger: Ledger, state: str) -> None:
+    older = await (ledger.pending if state == "accepted" else ledger.waiting)(change(1, promised=True))
+    entered = await ledger.accept(change(2))
+    assert entered.claim is not None
+    assert entered.transfer.promised
+    assert_superseded(await ledger.row(older), entered.transfer)
+    await ledger.finish(entered.claim, RETRYABLE)
+    assert (await ledger.row(entered.transfer)).status == "waiting", "nobody else would try again"
+
+
+async def test_beside_what_is_promised_nobody_is_told_an_error(ledger: Ledger) -> None:
+    """Its attempt is the promised one's, which is tried again."""
+    await ledger.waiting(change(9, promised=True))
+    older = await ledger.accept(change(5, consent=False))
+    assert older.claim is not None
+    await ledger.finish(older.claim, RETRYABLE)
+    assert await ledger.statuses() == ["waiting", "waiting"]
+
+
+async def test_without_a_promise_to_take_over_the_caller_is_told_the_error(ledger: Ledger) -> None:
+    await ledger.failed(change(1))
+    entered = await ledger.accept(change(2))
+    assert entered.claim is not None
+    assert not entered.transfer.promised
+    await ledger.finish(entered.claim, RETRYABLE)
+    assert (await ledger.row(entered.transfer)).status == "failed"
+
+
+async def test_a_promise_changes_what_a_failure_means(ledger: Ledger) -> None:
+    claim = await ledger.begun()
+    assert (await ledger.do(triggers.promise, claim.lead.seq)).promised
+    await ledger.finish(claim, RETRYABLE)
+    assert (await ledger.row(claim.lead)).status == "waiting"
+
+
+async def test_a_promise_comes_too_late_for_what_has_ended(ledger: Ledger) -> None:
+    failed = await ledger.failed()
+    assert await ledger.do(triggers.promise, failed.seq) == failed
+
+
+# ---- repeats
+
+
+async def test_a_repeat_of_one_that_succeeded_is_its_answer(ledger: Ledger) -> None:
+    new = change()
+    done = await ledger.succeeded(new)
+    again = await ledger.accept(new)
+    assert again.replayed
+    assert again.claim is None
+    assert again.transfer == done
+    assert await ledger.statuses() == ["succeeded"]
+
+
+async def test_a_repeat_of_one_that_was_superseded_is_its_answer(ledger: Ledger) -> None:
+    new = change(1, promised=True)
+    await ledger.waiting(new)
+    await ledger.succeeded(change(2))
+    again = await ledger.accept(new)
+    assert (again.replayed, again.transfer.status) == (True, "skipped")
+
+
+@pytest.mark.parametrize("promised", [False, True])
+async def test_a_repeat_of_one_that_runs_joins_it(ledger: Ledger, *, promised: bool) -> None:
+    new = change()
+    running = (await ledger.begun(new)).lead
+    again = await ledger.accept(replace(new, promised=promised), OTHER)
+    assert again.claim is None
+    assert not again.replayed
+    assert again.transfer.seq == running.seq
+    assert (await ledger.row(running)).promised is promised
+    assert (await ledger.row(running)).owner == OWNER
+
+
+async def test_a_repeat_of_one_that_is_accepted_joins_it(ledger: Ledger) -> None:
+    new = change(promised=True)
+    first = await ledger.pending(new)
+    again = await ledger.accept(replace(new, promised=False))
+    assert (again.claim, again.transfer.seq) == (None, first.seq)
+    assert (await ledger.row(first)).promised, "a promise is never taken back by a repeat that waits"
+
+
+async def test_a_repeat_of_one_that_loads_joins_it(ledger: Ledger) -> None:
+    new = bare()
+    loading = await ledger.loading(new)
+    again = await ledger.accept(replace(new, promised=True), OTHER)
+    assert (again.transfer.seq, again.claim, again.loads) == (loading.seq, None, False)
+    assert again.transfer.promised
+
+
+async def test_a_repeat_of_one_that_failed_runs_with_the_record_that_came_now(ledger: Ledger) -> None:
+    failed = await ledger.failed(change(1, guid=GUID))
+    ledger.now += 5
+    again = await ledger.accept(change(2, guid=GUID), OTHER)
+    stored = again.transfer
+    assert first_name(again) == "minute 2"
+    assert (stored.seq, stored.attempts, stored.owner, stored.tries) == (failed.seq, 2, OTHER, 0)
+    assert (stored.finished_at, stored.started_at) == (None, ledger.now)
+
+
+async def test_a_repeat_of_one_that_waits_runs_now(ledger: Ledger) -> None:
+    new = change(promised=True)
+    waiting = await ledger.waiting(new)
+    again = await ledger.accept(replace(new, promised=False))
+    assert again.claim is not None
+    assert (again.transfer.seq, again.transfer.next_attempt_at, again.transfer.tries) == (waiting.seq, None, 0)
+    await ledger.finish(again.claim, RETRYABLE)
+    assert (await ledger.row(waiting)).status == "waiting", "a promise is never taken back by a repeat that waits"
+
+
+async def test_a_repeat_of_a_cancelled_one_runs(ledger: Ledger) -> None:
+    new = change(promised=True)
+    assert await ledger.cancel(await ledger.pending(new))
+    assert (await ledger.accept(new)).claim
+
+
+async def test_the_same_guid_of_another_customer_or_connection_is_no_repeat(ledger: Ledger) -> None:
+    first = (await ledger.begun(change(guid=GUID))).lead
+    for new in (change(guid=GUID, customer="2"), change(guid=GUID, connection="another")):
+        assert (await ledger.accept(new)).transfer.seq != first.seq
+
+
+async def test_an_older_record_in_a_repeat_does_not_replace_the_wanted_one(ledger: Ledger) -> None:
+    await ledger.failed(change(5, guid=GUID))
+    assert first_name(await ledger.accept(change(4, guid=GUID))) == "minute 5"
+
+
+async def test_a_no_that_a_repeat_says_no_more_stays_due(ledger: Ledger) -> None:
+    """Also where a later trigger is taken back, and what is wanted is found anew."""
+    await ledger.failed(change(5, consent=False, guid=GUID))
+    await ledger.failed(change(6, guid=GUID))
+    assert (await ledger.wanted()).owes_no
+    await ledger.cancel(await ledger.pending(change(7, promised=True)))
+    assert (await ledger.wanted()).owes_no
+
+
+# ---- runs by hand
+
+
+@pytest.mark.parametrize("minute", [1, None])
+async def test_a_run_by_hand_with_a_record_counts_as_the_newest(ledger: Ledger, minute: int | None) -> None:
+    await ledger.succeeded(change(9))
+    waiting = await ledger.waiting(change(9, promised=True))
+    entered = await ledger.accept(change(minute, trigger="manual"))
+    assert first_name(entered) == f"minute {minute}"
+    assert_superseded(await ledger.row(waiting), entered.transfer)
+    assert (await ledger.accept(change(8))).transfer.status == "skipped"
+    assert (await ledger.accept(change(10))).transfer.status == "accepted"
+
+
+async def test_a_run_by_hand_is_no_repeat_of_anything(ledger: Ledger) -> None:
+    new = change(1, trigger="manual")
+    first = await ledger.succeeded(new)
+    again = await ledger.accept(new)
+    assert again.claim
+    assert again.transfer.seq != first.seq
+
+
+@pytest.mark.parametrize("trigger", ["manual", "sync"])
+async def test_a_run_by_hand_without_a_record_sends_what_is_wanted(ledger: Ledger, trigger: Trigger) -> None:
+    await ledger.succeeded(change(5))
+    assert (await ledger.accept(change(4))).transfer.status == "skipped"
+    by_hand = await ledger.accept(bare(trigger, fetch=False))
+    assert first_name(by_hand) == "minute 5"
+    assert by_hand.claim is not None
+    await ledger.finish(by_hand.claim)
+    assert (await ledger.row(by_hand.transfer)).status == "succeeded"
+
+
+async def test_a_run_by_hand_without_a_record_ends_nothing(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(5, consent=False, promised=True))
+    by_hand = await ledger.accept(bare("manual", fetch=False))
+    assert by_hand.ended == ()
+    assert by_hand.claim is not None
+    assert {each.seq for each in by_hand.claim.covered} == {waiting.seq, by_hand.transfer.seq}
+    assert by_hand.claim.customer.wanted.owes_no
+    await ledger.finish(by_hand.claim)
+    assert (await ledger.row(waiting)).status == "succeeded"
+    assert (await ledger.row(by_hand.transfer)).status == "succeeded"
+
+
+async def test_a_run_by_hand_goes_where_the_last_one_went(ledger: Ledger) -> None:
+    await ledger.succeeded(replace(change(1, customer="1"), destination="1796"))
+    for customer in ("1", "stranger"):
+        entered = await ledger.accept(bare("manual", customer=customer, fetch=False))
+        assert entered.transfer.destination == "1796"
+    await ledger.succeeded(replace(change(1, customer="3"), destination="1797"))
+    for customer, destination in (("1", "1796"), ("3", "1797"), ("another stranger", None)):
+        entered = await ledger.accept(bare("manual", customer=customer, fetch=False))
+        assert entered.transfer.destination == destination
+
+
+# ---- re-runs
+
+
+@pytest.mark.parametrize("owner", [OWNER, None])
+async def test_a_rerun_begins_anew(ledger: Ledger, owner: str | None) -> None:
+    failed = await ledger.failed()
+    entered = await ledger.again(failed, owner, promised=owner is None)
+    assert (entered.claim is not None) is (owner is not None)
+    assert entered.transfer.status == ("running" if owner else "accepted")
+    assert (entered.transfer.tries, entered.transfer.finished_at) == (0, None)
+    assert entered.transfer.promised is (owner is None)
+
+
+async def test_only_failed_cancelled_and_waiting_ones_run_again(ledger: Ledger) -> None:
+    running = (await ledger.begun()).lead
+    accepted = await ledger.pending(change(customer="2"))
+    succeeded = await ledger.succeeded(change(customer="3"))
+    superseded = await ledger.waiting(change(1, customer="4", promised=True))
+    await ledger.accept(change(2, customer="4"))
+    for other in (running, accepted, succeeded, await ledger.row(superseded)):
+        assert await ledger.rerun(other) is None
+        assert await ledger.row(other) == other
+
+
+async def test_a_rerun_beside_one_that_runs_waits_for_it(ledger: Ledger) -> None:
+    first = await ledger.failed(change(None))
+    second = await ledger.failed(change(None))
+    running = await ledger.begun(bare("manual", fetch=False))
+    entered = await ledger.again(second)
+    assert (entered.claim, entered.transfer.status) == (None, "accepted")
+    assert_superseded((await ledger.again(first)).transfer, second)
+    assert (await ledger.row(running.lead)).status == "running"
+
+
+async def test_a_rerun_of_what_waits_keeps_its_promise(ledger: Ledger) -> None:
+    waiting = await ledger.waiting()
+    entered = await ledger.again(waiting)
+    assert entered.claim is not None
+    assert entered.transfer.promised
+    await ledger.finish(entered.claim, RETRYABLE)
+    assert (await ledger.row(waiting)).tries == 1
+
+
+@pytest.mark.parametrize("sandbox", [False, True])
+async def test_what_is_of_a_sandbox_is_never_run_at_a_real_store(ledger: Ledger, *, sandbox: bool) -> None:
+    claim = await ledger.begun(change(connection="sandbox default" if sandbox else "default"))
+    await ledger.finish(claim, REFUSED)
+
+    async def again(*, at_sandbox: bool) -> Entered | None:
+        return await ledger.do(triggers.rerun, claim.lead.seq, OWNER, ledger.now, fetch=False, sandbox=at_sandbox)
+
+    assert await again(at_sandbox=not sandbox) is None
+    assert await again(at_sandbox=sandbox) is not None
+
+
+async def test_a_rerun_of_what_lost_its_record_is_loaded_first(ledger: Ledger) -> None:
+    failed = await ledger.failed(change(5))
+    await ledger.do(retention.forget_records, ledger.now + 1)
+    entered = await ledger.again(failed, fetch=True)
+    assert (entered.loads, entered.claim) == (True, None)
+    assert first_name(await ledger.loaded(entered.transfer, 5)) == "minute 5"
+
+
+async def test_a_rerun_of_what_was_fetched_is_fetched_anew(ledger: Ledger) -> None:
+    """It may have failed for what has been mended since."""
+    entered = await ledger.loaded(await ledger.loading(), 5)
+    assert entered.claim is not None
+    await ledger.finish(entered.claim, REFUSED)
+    assert (await ledger.again(entered.transfer, fetch=True)).loads
+
+
+# ---- a record that is loaded first
+
+
+@pytest.mark.parametrize("owner", [OWNER, None])
+async def test_without_a_record_it_is_loaded_outside_the_order(ledger: Ledger, owner: str | None) -> None:
+    waiting = await ledger.waiting(change(1, consent=False, promised=True))
+    before = await ledger.wanted()
+    entered = await ledger.accept(bare(promised=True), owner)
+    assert entered.loads is (owner is not None)
+    assert (entered.claim, entered.transfer.loading, entered.transfer.place) == (None, True, None)
+    assert await ledger.row(waiting) == waiting
+    assert await ledger.wanted() == before
+
+
+async def test_its_place_begins_with_the_record_in_hand(ledger: Ledger) -> None:
+    loading = await ledger.loading()
+    meanwhile = await ledger.succeeded(change(None))
+    entered = await ledger.loaded(loading, None)
+    assert first_name(entered) == "minute None"
+    stored = entered.transfer
+    assert meanwhile.place is not None
+    assert stored.place is not None
+    assert stored.place > meanwhile.place
+    assert (stored.loading, stored.fetched, stored.attempts, stored.started_at) == (False, True, 1, ledger.now)
+    assert (await ledger.wanted()).id == stored.id
+
+
+async def test_a_loaded_record_that_is_older_is_superseded(ledger: Ledger) -> None:
+    sent = await ledger.succeeded(change(5))
+    loading = await ledger.loading()
+    entered = await ledger.loaded(loading, 4)
+    assert_superseded(entered.transfer, sent)
+    assert (entered.transfer.fetched, entered.transfer.changed_at) == (True, date(4))
+    assert await ledger.outcomes(loading) == [(1, "skipped")]
+    assert await ledger.may_load(loading, 6) is None
+
+
+async def test_an_older_one_with_a_record_does_not_end_one_that_loads(ledger: Ledger) -> None:
+    loading = await ledger.loading(bare(promised=True))
+    await ledger.succeeded(change(3, consent=True))
+    entered = await ledger.loaded(loading, 12, consent=False)
+    assert first_name(entered) == "minute 12"
+    assert (await ledger.wanted()).owes_no
+
+
+async def test_a_loaded_older_record_leaves_a_due_no_due(ledger: Ledger) -> None:
+    await ledger.waiting(change(9, consent=False, promised=True))
+    assert (await ledger.loaded(await ledger.loading(), 5, consent=True)).transfer.status == "skipped"
+    wanted = await ledger.wanted()
+    assert (wanted.owes_no, wanted.moment and wanted.moment.at) == (True, date(9))
+
+
+@pytest.mark.parametrize("trigger", ["manual", "sync"])
+async def test_a_run_by_hand_that_loads_never_sends_something_older(ledger: Ledger, trigger: Trigger) -> None:
+    await ledger.succeeded(change(9))
+    entered = await ledger.loaded(await ledger.loading(bare(trigger)), 5)
+    assert entered.claim, "but it always makes an attempt"
+    assert first_name(entered) == "minute 9"
+    await ledger.finish(entered.claim)
+    assert (await ledger.row(entered.transfer)).status == "succeeded"
+
+
+async def test_what_is_loaded_while_another_runs_waits_for_its_turn(ledger: Ledger) -> None:
+    loading = await ledger.loading()
+    running = await ledger.begun(change(5))
+    entered = await ledger.loaded(loading, 6)
+    assert (entered.claim, entered.transfer.status, entered.transfer.loading) == (None, "accepted", False)
+    assert (entered.transfer.attempts, entered.transfer.owner) == (0, None)
+    await ledger.finish(running)
+    assert (await ledger.claim()).lead.seq == loading.seq
+
+
+async def test_a_loaded_record_takes_over_promises(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(5, promised=True))
+    entered = await ledger.loaded(await ledger.loading(), 6)
+    assert entered.transfer.promised
+    assert_superseded(await ledger.row(waiting), entered.transfer)
+
+
+async def test_what_was_taken_over_keeps_no_record_that_comes_late(ledger: Ledger) -> None:
+    late = await ledger.loading()
+    assert await ledger.do(attempts.release_load, late.seq, OWNER, ledger.now)
+    (again,) = await ledger.do(attempts.claim_loads, OTHER, ledger.now, 1)
+    await ledger.loaded(again, 5, owner=OTHER)
+    kept = await ledger.row(late)
+    assert await ledger.may_load(late, 4) is None
+    assert await ledger.row(late) == kept
+    assert kept.changed_at == date(5)
+
+
+# ---- cancel
+
+
+@pytest.mark.parametrize("state", ["accepted", "waiting"])
+async def test_what_has_not_begun_can_be_cancelled(ledger: Ledger, state: str) -> None:
+    pending = await (ledger.pending if state == "accepted" else ledger.waiting)()
+    changed_now = await ledger.cancel(pending)
+    assert changed_now is not None
+    (cancelled,) = changed_now
+    assert (cancelled.status, cancelled.next_attempt_at, cancelled.finished_at) == ("cancelled", None, ledger.now)
+    assert (cancelled.error, cancelled.failure, cancelled.superseded_by) == (None, None, None)
+    assert (await ledger.wanted()).id is None, "as if it had never come"
+    ledger.now += 10**6
+    assert await ledger.may_claim() is None
+    assert await ledger.cancel(pending) is None
+
+
+async def test_what_runs_or_has_ended_cannot_be_cancelled(ledger: Ledger) -> None:
+    running = (await ledger.begun(change(customer="1"))).lead
+    ended = [await ledger.succeeded(change(customer="2")), await ledger.failed(change(customer="3"))]
+    loading = await ledger.loading(bare(customer="4"))
+    for each in (running, *ended, loading):
+        assert await ledger.cancel(each) is None
+        assert await ledger.row(each) == each
+
+
+async def test_what_waits_to_be_loaded_can_be_cancelled(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(5, promised=True))
+    await ledger.cancel(await ledger.pending(bare(promised=True)))
+    assert await ledger.statuses() == ["waiting", "cancelled"]
+    assert (await ledger.wanted()).id == waiting.id
+    assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10) == []
+
+
+@pytest.mark.parametrize("state", ["accepted", "waiting"])
+@pytest.mark.parametrize("consent", [True, False, None])
+async def test_what_it_replaced_is_wanted_again_with_its_promise(
+    ledger: Ledger,
+    state: str,
+    consent: bool | None,  # noqa: FBT001 - three-valued
+) -> None:
+    replaced = await ledger.waiting(change(2, consent=consent, promised=True))
+    before = await ledger.wanted()
+    newer = await (ledger.pending if state == "accepted" else ledger.waiting)(change(3, promised=True))
+    changed_now = await ledger.cancel(newer)
+    assert changed_now is not None
+    assert [(each.seq, each.status) for each in changed_now] == [
+        (newer.seq, "cancelled"),
+        (replaced.seq, "accepted"),
+    ]
+    assert await ledger.wanted() == before
+    claim = await ledger.claim()
+    assert (claim.lead.seq, claim.lead.superseded_by, claim.lead.reason) == (replaced.seq, None, None)
+    await ledger.finish(claim, RETRYABLE)
+    assert (await ledger.row(replaced)).status == "waiting"
+
+
+async def test_what_replaced_what_it_replaced_is_cancelled_in_turn(ledger: Ledger) -> None:
+    chain = [await ledger.pending(change(minute, promised=True)) for minute in (1, 2, 3)]
+    for last, reopened in ((chain[2], chain[1]), (chain[1], chain[0])):
+        await ledger.cancel(last)
+        assert (await ledger.row(reopened)).status == "accepted"
+    assert await ledger.statuses() == ["accepted", "cancelled", "cancelled"]
+
+
+async def test_what_it_had_superseded_names_what_supersedes_it_now(ledger: Ledger) -> None:
+    waiting = await ledger.waiting(change(5, promised=True))
+    newest = await ledger.pending(change(9, promised=True))
+    older = (await ledger.accept(change(3))).transfer
+    assert_superseded(older, newest)
+    await ledger.cancel(newest)
+    assert_superseded(await ledger.row(older), waiting)
+
+
+async def test_an_older_one_that_it_had_superseded_at_once_is_wanted(ledger: Ledger) -> None:
+    newest = await ledger.pending(change(9, promised=True))
+    older = (await ledger.accept(change(3))).transfer
+    await ledger.cancel(newest)
+    assert (await ledger.claim()).lead.seq == older.seq
+
+
+async def test_a_no_beside_the_record_is_due_again(ledger: Ledger) -> None:
+    """The no and the record that is wanted came with two triggers, both replaced."""
+    newer = await ledger.waiting(change(9, promised=True))
+    no = await ledger.pending(change(5, consent=False, promised=True))
+    await ledger.cancel(await ledger.pending(change(10, consent=True, promised=True)))
+    wanted = await ledger.wanted()
+    assert (wanted.id, wanted.owes_no) == (newer.id, True)
+    assert {(await ledger.row(each)).status for each in (newer, no)} == {"accepted"}
+
+
+async def test_a_cancelled_no_is_not_owed(ledger: Ledger) -> None:
+    await ledger.succeeded(change(1, consent=True))
+    await ledger.cancel(await ledger.waiting(change(2, consent=False, promised=True)))
+    wanted = await ledger.wanted()
+    assert (wanted.consent, wanted.due) == (True, False)
+
+
+async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
+    no = await ledger.waiting(change(5, consent=False, promised=True))
+    for fetch in (False, True):
+        sync = await ledger.pending(bare("sync", promised=True, fetch=fetch))
+        if fetch:
+            (sync,) = await ledger.do(attempts.claim_loads, OWNER, ledger.now, 1)
+            sync = (await ledger.loaded(sync, 5, consent=False, owner=None)).transfer
+            assert_superseded(await ledger.row(no), sync)
+        await ledger.cancel(sync)
+        assert (await ledger.wanted()).owes_no
+        assert (await ledger.row(no)).status in {"accepted", "waiting"}
+    assert (await ledger.claim()).lead.seq == no.seq
+
+
+async def test_a_cancelled_rerun_is_failed_again_as_it_was(ledger: Ledger) -> None:
+    failed = await ledger.failed(change(5))
+    again = await ledger.again(failed, None, promised=True)
+    assert again.transfer.status == "accepted"
+    ledger.now += 60
+    await ledger.cancel(again.transfer)
+    shown = ("status", "error", "reason", "failure", "finished_at", "promised", "tries", "next_attempt_at")
+    now = await ledger.row(failed)
+    assert [getattr(now, name) for name in shown] == [getattr(failed, name) for name in shown]
+    assert now.documented_failure() == RETRYABLE
+    assert (await ledger.wanted()).id == failed.id, "it failed, but it stays the newest"
+
+
+@pytest.mark.parametrize("load", [False, True])
+async def test_also_where_the_rerun_failed_once_more_and_waits(ledger: Ledger, *, load: bool) -> None:
+    failed = await ledger.failed(change(5), REFUSED)
+    if load:
+        await ledger.do(retention.forget_records, ledger.now + 1)
+    again = await ledger.again(failed, OWNER, fetch=load, promised=True)
+    if again.claim is None:
+        await ledger.not_loaded(again.transfer)
+    else:
+        await ledger.finish(again.claim, RETRYABLE)
+    assert (await ledger.row(failed)).status == "waiting"
+    await ledger.cancel(failed)
+    now = await ledger.row(failed)
+    assert (now.status, now.documented_failure(), now.loading) == ("failed", REFUSED, False)
+
+
+HISTORIES: dict[str, tuple[tuple[str, int | None, bool | None], ...]] = {
+    "nothing": (),
+    "a no was sent": (("succeeded", 2, False),),
+    "a no failed": (("failed", 2, False),),
+    "a no waits": (("waiting", 2, False),),
+    "a yes waits": (("waiting", 2, True),),
+    "a yes was dropped": (("waiting", 2, True), ("waiting", 3, None)),
+    "a no behind a record that was refused": (("waiting", 2, False), ("refused", 3, None)),
+    "an older no beside a record": (("pending", 9, None), ("pending", 5, False)),
+    "an older yes beside a record": (("pending", 9, None), ("pending", 5, True)),
+    "an older no was sent beside a record": (("pending", 9, None), ("pending", 5, False), ("sent", None, None)),
+    "an older yes was sent beside a record": (("pending", 9, None), ("pending", 5, True), ("sent", None, None)),
+    "a no was sent, a yes failed": (("succeeded", 2, False), ("failed", 3, True)),
+    "a no was told, then the attempt failed": (("told", 2, False),),
+    "a yes was told, then the attempt failed": (("told", 2, True),),
+    "undated ones": (("succeeded", None, True), ("waiting", None, False), ("waiting", None, None)),
+}
+
+
+async def happen(ledger: Ledger, what: str, new: NewTransfer) -> None:
+    match what:
+        case "succeeded":
+            await ledger.succeeded(new)
+        case "failed":
+            await ledger.failed(new)
+        case "refused":
+            await ledger.failed(new, REFUSED)
+        case "waiting":
+            await ledger.waiting(replace(new, promised=True))
+        case "pending":
+            await ledger.pending(replace(new, promised=True))
+        case "told":
+            told = "subscribed" if new.consent else "unsubscribed"
+            await ledger.finish(await ledger.begun(new), RETRYABLE, subscription=told)
+        case "sent":
+            await ledger.finish(await ledger.claim())
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize("consent", [None, True])
+async def test_a_trigger_that_is_taken_back_leaves_what_was_wanted(
+    ledger: Ledger,
+    history: str,
+    consent: bool | None,  # noqa: FBT001 - three-valued
+) -> None:
+    await ledger.succeeded(change(0))
+    for what, minute, said in HISTORIES[history]:
+        await happen(ledger, what, change(minute, consent=said))
+    before = await ledger.wanted()
+    cancelled = await ledger.pending(change(20, consent=consent, promised=True))
+    assert await ledger.cancel(cancelled)
+    assert await ledger.wanted() == before
+
+
+async def test_what_was_cancelled_and_runs_again_is_wanted_again_after_the_next_is_taken_back(
+    ledger: Ledger,
+) -> None:
+    """Its place in the order is that of the re-run, not one from before what has been sent since."""
+    no = await ledger.pending(change(5, consent=False, promised=True))
+    await ledger.cancel(no)
+    await ledger.succeeded(change(3))
+    await ledger.again(no, None, promised=True)
+    assert (await ledger.wanted()).owes_no
+    await ledger.cancel(await ledger.pending(change(6, promised=True)))
+    assert (await ledger.wanted()).owes_no
+    assert (await ledger.row(no)).status == "accepted"
+
+
+async def test_what_a_cancelled_rerun_replaced_is_wanted_again_with_its_promise(ledger: Ledger) -> None:
+    await ledger.failed(change(1, guid=GUID))
+    waiting = await ledger.waiting(change(2, consent=False, promised=True))
+    repeat = await ledger.accept(change(3, guid=GUID, promised=True), None)
+    assert_superseded(await ledger.row(waiting), repeat.transfer)
+    await ledger.cancel(repeat.transfer)
+    assert (await ledger.customer()).due_at is not None
+    claim = await ledger.claim()
+    assert claim.customer.wanted.owes_no
+    await ledger.finish(claim)
+    assert (await ledger.row(waiting)).status in {"succeeded", "skipped"}
+
+
+async def test_a_promise_beside_what_runs_comes_back_too(ledger: Ledger) -> None:
+    """An older trigger, accepted for the no that is owed: replaced, and what replaced it is cancelled."""
+    running = await ledger.begun(change(5, consent=False))
+    older = await ledger.pending(change(3, promised=True))
+    assert older.status == "accepted"
+    await ledger.cancel(await ledger.pending(change(9, promised=True)))
+    await ledger.finish(running, RETRYABLE)
+    assert (await ledger.customer()).due_at is not None, "a 202 was given, and the no is still owed"
+    assert (await ledger.claim()).customer.wanted.owes_no
+
+
+async def test_a_no_that_a_cancelled_yes_had_overwritten_is_due_again(ledger: Ledger) -> None:
+    """Its attempt told Stamped.io, then failed at something else, and waits."""
+    await ledger.succeeded(change(1, consent=False))
+    claim = await ledger.begun(change(2, consent=True, promised=True))
+    await ledger.finish(claim, RETRYABLE, external_id="9", subscription="subscribed")
+    assert await ledger.cancel(claim.lead)
+    assert (await ledger.wanted()).owes_no
+
+
+# ---- at the same time
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_a_promise_waits_for_an_attempt_that_ends(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else `finish` reads "not promised", the caller gets its 202, and `failed` is written: nobody retries."""
+    claim, halfway, record_failure = await ledger.begun(), Halfway(), attempts._record_failure
+
+    def slowly(*args: Any) -> Stored:
+        halfway.stop()
+        return record_failure(*args)
+
+    monkeypatch.setattr(attempts, "_record_failure", slowly)
+    finishing = asyncio.create_task(ledger.finish(claim, RETRYABLE))
+    await halfway.reached.wait()
+    promising = asyncio.create_task(ledger.do(triggers.promise, claim.lead.seq))
+    blocked = await blocked_or_done(ledger, promising)
+    halfway.go_on.set()
+    await asyncio.gather(finishing, promising)
+    assert blocked, "the promise was given in the middle of another move"
+    assert promising.result().status == "failed"
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_triggers_of_a_customer_take_turns(ledger: Ledger) -> None:
+    """A run by hand sends what arrives while it waits for its turn; of two that come at once, one is replaced."""
+    await ledger.succeeded(change(1))
+    halfway = Halfway()
+
+    def accept_slowly(connection: Connection) -> Stored:
+        entered = triggers.accept(connection, change(2, promised=True), None, ledger.now)
+        halfway.stop()
+        return entered.transfer
+
+    accepting = asyncio.create_task(ledger.do(accept_slowly))
+    await halfway.reached.wait()
+    newest = asyncio.create_task(ledger.accept(change(3)))
+    blocked = await blocked_or_done(ledger, newest)
+    halfway.go_on.set()
+    replaced, entered = await asyncio.gather(accepting, newest)
+    assert blocked
+    assert first_name(entered) == "minute 3"
+    assert_superseded(await ledger.row(replaced), entered.transfer)
+
+
+async def test_of_one_notification_that_comes_many_times_at_once_one_runs(ledger: Ledger) -> None:
+    new = change(1)
+    entered = await asyncio.gather(*(ledger.accept(new, f"replica-{number}") for number in range(6)))
+    assert len([each for each in entered if each.claim]) == 1
+    assert await ledger.statuses() == ["running"]
+
+
+async def test_of_many_changes_at_once_the_newest_is_wanted(ledger: Ledger) -> None:
+    minutes = (4, 9, 2, 7, 5, 1)
+    await asyncio.gather(*(ledger.accept(change(minute, promised=True), None) for minute in minutes))
+    claim = await ledger.claim()
+    assert claim.lead.changed_at == date(9)
+    assert sorted(await ledger.statuses()) == ["running"] + ["skipped"] * 5
+    found = await ledger.database.read(reports.wanted_record, "default", CUSTOMER)
+    assert found == claim.record
+    assert changed(9).first_name == "minute 9"
+
+
+async def blocked_or_done(ledger: Ledger, task: asyncio.Task[Any]) -> bool:
+    """Whether another backend waits for a lock before this task is done."""
+
+    def blocked(connection: Connection) -> bool:
+        return connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None
+
+    async with asyncio.timeout(10):
+        while not task.done():
+            if await ledger.database.read(blocked):
+                return True
+    return False
