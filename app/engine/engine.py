@@ -199,9 +199,9 @@ class Engine:
         self._begin(entered, deadline)
         return look
 
-    def _begin(self, entered: Entered, deadline: float) -> None:
+    def _begin(self, entered: Entered, deadline: float, load_seconds: float = 0.0) -> None:
         if entered.claim is not None:
-            self._runner.attempt(entered.claim, deadline)
+            self._runner.attempt(entered.claim, deadline, load_seconds)
         elif entered.loads:
             self._runner.load(entered.transfer, deadline)
         if entered.ended or entered.transfer.status == "accepted":
@@ -247,10 +247,10 @@ class Engine:
     def _changed(self, transfers: Iterable[Stored]) -> None:
         self._watchers.tell(transfers)
 
-    def _loaded(self, entered: Entered) -> None:
+    def _loaded(self, entered: Entered, seconds: float) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""
         self._changed([entered.transfer])
-        self._begin(entered, self._clock.monotonic() + self._wait_seconds)
+        self._begin(entered, self._clock.monotonic() + self._wait_seconds, seconds)
         if entered.claim is None:
             self._claim_if_watched(entered.transfer)
 

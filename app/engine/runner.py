@@ -38,8 +38,8 @@ log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
 _NO_RECORD = (
-    "There is no record to send: none was received, or it was deleted after RETENTION_DAYS. "
-    "Send the record along, or set IPAAS_API_URL."
+    "There is no record to send: none was received, or it was deleted after RETENTION_DAYS. Send it along; where "
+    "IPAAS_API_URL is not set, none can be fetched."
 )
 Key = tuple[str, str | None] | int  # of an attempt: connection and customer; of a load: the transfer's seq
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Ports:
 
     changed: Callable[[Iterable[Stored]], None]
     due: Callable[[Claim], None]
-    loaded: Callable[[Entered], None]
+    loaded: Callable[[Entered, float], None]
     lost: Callable[[Claim], None]
 
 
@@ -78,10 +78,11 @@ class Runner:
         self._unit_seconds = unit_seconds
         self.running: dict[Key, asyncio.Task[None]] = {}
 
-    def attempt(self, claim: Claim, deadline: float) -> asyncio.Task[None]:
+    def attempt(self, claim: Claim, deadline: float, load_seconds: float = 0.0) -> asyncio.Task[None]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
         customer = claim.customer
-        return self._start((customer.connection, customer.customer_id), self._attempt(claim, deadline))
+        progress = Progress(seconds={"load": load_seconds})
+        return self._start((customer.connection, customer.customer_id), self._attempt(claim, progress, deadline))
 
     def load(self, claimed: Stored, deadline: float) -> asyncio.Task[None]:
         """Fetch a transfer's record, then let it take its place in the order."""
@@ -157,11 +158,11 @@ class Runner:
         if self.running.get(key) is ended:  # else its next attempt has begun already
             del self.running[key]
 
-    async def _attempt(self, claim: Claim, deadline: float) -> None:
+    async def _attempt(self, claim: Claim, progress: Progress, deadline: float) -> None:
         lead = claim.lead
         with _named(lead):
             began = self._clock.monotonic()
-            progress, tries = Progress(), self._tries(deadline, claim.customer.owner)
+            tries = self._tries(deadline, claim.customer.owner)
             if lead.debug:
                 log.info("attempt begins", number=lead.attempts, destination=lead.destination)
             try:
@@ -194,14 +195,14 @@ class Runner:
 
             failure = await self._guarded(load())
             if failure is None:
-                await self._take_its_place(claimed, found[0])
+                await self._take_its_place(claimed, found[0], progress.seconds["load"])
                 return
             failed = await self._kept(attempts.not_loaded, claimed, self._result(progress, failure, tries))
             if failed is not None:
                 self.report(failed, self._clock.monotonic() - began, progress.seconds)
                 self._ports.changed([failed])
 
-    async def _take_its_place(self, claimed: Stored, record: Any) -> None:
+    async def _take_its_place(self, claimed: Stored, record: Any, seconds: float) -> None:
         consent = self._connection.mapping.readable_consent(record)
 
         async def enter(now: float) -> Entered | None:
@@ -217,7 +218,7 @@ class Runner:
             self._ports.changed([failed] if failed else [])
             return
         if entered is not None:
-            self._ports.loaded(entered)
+            self._ports.loaded(entered, seconds)
 
     async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
         customer, lead = claim.customer, claim.lead

@@ -90,12 +90,8 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
         st.builds(Tell, st.just("A"), _minutes, _consents, st.booleans(), st.just(0)),
         st.builds(Hook, _who, st.integers(1, 6), _consents, st.sampled_from((200, 200, 503, 401)), st.booleans()),
         st.builds(On, st.sampled_from(("repeat", "retry", "cancel", "cancel")), st.integers(0, 30)),
-        st.builds(
-            ByHand, _who, st.sampled_from(("body", "none", "sync", "cancelled sync")), _minutes, _consents
-        ),
-        st.builds(
-            Stamped, st.sampled_from(("down", "down", "up", "lost", "late", "timeout", "refuse", "gone"))
-        ),
+        st.builds(ByHand, _who, st.sampled_from(("body", "none", "sync", "cancelled sync")), _minutes, _consents),
+        st.builds(Stamped, st.sampled_from(("down", "down", "up", "lost", "late", "timeout", "refuse", "gone"))),
         st.builds(Pass, st.sampled_from((6.0, 40.0, 70.0))),
     ),
     min_size=3,
@@ -124,7 +120,7 @@ class Reference:
     """What is known of each customer, and what follows from it."""
 
     changes: list[Change] = field(default_factory=list)
-    taken_back: set[str] = field(default_factory=set)
+    taken_back: set[str | None] = field(default_factory=set)
 
     def add(self, who: str, minute: int | None, consent: Consent, version: str) -> None:
         self.changes.append(Change(who, minute, consent, len(self.changes), version))
@@ -153,13 +149,13 @@ class Story:
     def __init__(self, here: World) -> None:
         self._here = here
         self.reference = Reference()
-        self._sent: list[tuple[str, str, dict[str, Any] | None]] = []
-        """Where each transfer is, its version, and its record."""
+        self._sent: list[tuple[str, dict[str, Any] | None]] = []
+        """Where each transfer is, and the record that was sent along."""
         self._number = 0
         self.wrong: list[str] = []
         self._may_double = False
         here.stamped.witness = self._subscribing
-        here.ipaas.witness = self._handed_out
+        here.ipaas.handing_out = self._hand_out
 
     async def take(self, step: Step) -> None:
         here = self._here
@@ -170,7 +166,7 @@ class Story:
                 here.ipaas.status = status
                 here.ipaas.records[who] = self._record(who, minute, consent, 0, is_sent=False)
                 answer = await here.tell(None, customer=who, promised=not patient)
-                self._note(answer, "", None)
+                self._note(answer, None)
                 await here.until(here.at_rest)
                 here.ipaas.status = 200
             case On(what, which) if self._sent:
@@ -232,12 +228,12 @@ class Story:
 
     async def _send(self, sends: dict[str, Any], *, patient: bool) -> None:
         answer = await self._here.tell(sends, promised=not patient)
-        self._note(answer, sends["first_name"], sends)
+        self._note(answer, sends)
 
-    def _note(self, answer: Any, version: str, sends: dict[str, Any] | None) -> None:
+    def _note(self, answer: Any, sends: dict[str, Any] | None) -> None:
         body = answer.json()
         where = body.get("instance") or f"/transfers/{body['results'][0]['transfer_id']}"
-        self._sent.append((where, version, sends))
+        self._sent.append((where, sends))
 
     def _record(
         self, who: str, minute: int | None, consent: Consent, mail: int, *, is_sent: bool = True
@@ -249,7 +245,7 @@ class Story:
             self.reference.add(who, minute, consent, version)
         return record(minute, consent, customer=who, email=email, version=version)
 
-    async def _do(self, what: str, where: str, version: str, sends: dict[str, Any] | None) -> None:
+    async def _do(self, what: str, where: str, sends: dict[str, Any] | None) -> None:
         here = self._here
         before = await here.show(where)
         if what == "repeat" and before["trigger"] != "webhook":
@@ -260,11 +256,15 @@ class Story:
             answer = await here.operate("POST", f"{where}/{what}")
             if answer.status_code == HTTPStatus.CONFLICT:
                 return
-        after = await here.show(where)
-        if what == "cancel" and after["status"] == "cancelled":
-            self.reference.taken_back.add(version or before["transfer_id"])
-        elif before["status"] == "cancelled" and after["status"] != "cancelled":
-            self.reference.taken_back.discard(version or before["transfer_id"])
+        await here.until(here.at_rest)
+        self._note_cancelled(await here.show(where))
+
+    def _note_cancelled(self, shown: dict[str, Any]) -> None:
+        """What its record says is taken back, or is not any more."""
+        version = shown["record"]["first_name"] if shown["record"] else None
+        (self.reference.taken_back.add if shown["status"] == "cancelled" else self.reference.taken_back.discard)(
+            version
+        )
 
     async def _by_hand(self, who: str, what: str, minute: int | None, consent: Consent) -> None:
         here = self._here
@@ -275,15 +275,17 @@ class Story:
             if latest is not None and latest.minute is not None:  # it counts as the newest
                 self.reference.changes[-1].minute = max(minute or latest.minute, latest.minute)
             answer = await here.operate("POST", f"/customers/{who}/sync", json=sends)
-            self._note(answer, sends["first_name"], sends)
+            self._note(answer, sends)
         elif what == "none":
             answer = await here.operate("POST", f"/customers/{who}/sync")
-            self._note(answer, "", None)
+            self._note(answer, None)
         else:
             where = await here.sync(who)
             if what == "cancelled sync":
                 await here.until(here.at_rest)
                 await here.cancel(where)
+                for each in await here.transfers(sync_id=where.rsplit("/", 1)[-1]):
+                    self._note_cancelled(await here.show(f"/transfers/{each['transfer_id']}"))
 
     def _stamped(self, what: str) -> None:
         stamped = self._here.stamped
@@ -306,12 +308,15 @@ class Story:
         if said is None or said.consent != "yes":
             self.wrong.append(f"{who}: {said}")
 
-    def _handed_out(self, handed: dict[str, Any]) -> None:
-        """A record that was fetched is in hand from now on."""
+    def _hand_out(self, kept: dict[str, Any]) -> dict[str, Any]:
+        """A record that is fetched is in hand from now on; each time it is another version, to tell them apart."""
+        self._number += 1
+        handed = kept | {"first_name": f"{kept['first_name']} #{self._number}"}
         fields = handed["custom_fields"]
         moment = handed.get("updated_datetime")
         minute = int(moment[14:16]) if moment else None
         self.reference.add(handed["id"], minute, fields[0]["value"] if fields else None, handed["first_name"])
+        return handed
 
 
 def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:

@@ -141,8 +141,8 @@ class IpaasStandIn:
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any]] = {}
         self.status = 200
-        self.witness: Callable[[dict[str, Any]], None] = lambda _record: None
-        """Sees each record that is handed out."""
+        self.handing_out: Callable[[dict[str, Any]], dict[str, Any]] = lambda record: record
+        """Sees each record that is handed out, and may hand out another one."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if operation_of(request) == "lookup":
@@ -155,8 +155,7 @@ class IpaasStandIn:
         record = self.records.get(request.url.path.rsplit("/", 1)[-1])
         if record is None:
             return httpx.Response(404, json={"message": "NFND-1"})
-        self.witness(record)
-        return httpx.Response(200, json=record)
+        return httpx.Response(200, json=self.handing_out(record))
 
 
 def record(
