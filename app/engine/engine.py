@@ -120,7 +120,7 @@ class Engine:
                 await self._runner.settle()
         self._given_up.set()
         await self._runner.give_up()
-        self._watchers.tell_all()
+        self._watchers.look_again()
         await self._entering.cancel()
         await self._tasks.cancel()
         with suppress(DatabaseGone):
@@ -233,8 +233,14 @@ class Engine:
     async def _work(self, limit: int) -> tuple[list[Claim], list[Stored]]:
         if self.draining:
             return [], []
-        owner, now = self.pulse.replica, self.pulse.now()
-        return await self._database.run(attempts.claim_work, owner, now, limit, sandbox=self._sandbox)
+        terms = (self.pulse.replica, self.pulse.now(), limit)
+        try:
+            return await self._database.run(attempts.claim_work, *terms, sandbox=self._sandbox)
+        except DatabaseGone:
+            raise
+        except Exception:
+            log.exception("claiming broke")  # again, without those that break it
+            return await self._database.run(attempts.claim_work, *terms, sandbox=self._sandbox, careful=True)
 
     def _attempt(self, claim: Claim) -> asyncio.Task[None]:
         self._changed(claim.covered)
@@ -265,14 +271,21 @@ class Engine:
             self._dispatcher.wake()
 
     async def _claim(self, name: str, customer_id: str | None) -> None:
-        with suppress(DatabaseGone):
-            owner, now = self.pulse.replica, self.pulse.now()
+        owner, now = self.pulse.replica, self.pulse.now()
+        try:
             claim = await self._database.run(attempts.claim, name, customer_id, owner, now)
-            if claim is not None:
-                self._attempt(claim)
+        except Exception as error:
+            if not isinstance(error, DatabaseGone):
+                log.exception("claiming broke")
+            self._dispatcher.wake()
+            return
+        if claim is not None:
+            self._attempt(claim)
 
-    def _lost(self, claim: Claim) -> None:
-        self._entering.start(self._doubt(claim))
+    def _lost(self, transfer: Stored, claim: Claim | None) -> None:
+        self._watchers.look_again(transfer)
+        if claim is not None:
+            self._entering.start(self._doubt(claim))
 
     async def _doubt(self, lost: Claim) -> None:
         """What was sent here may have come after what others sent: it is looked at once more."""
@@ -280,6 +293,9 @@ class Engine:
             try:
                 await self._database.run(attempts.doubt, lost, self.pulse.now(), self._runner.terms())
             except DatabaseGone:
+                await self._clock.sleep(_DATABASE_SECONDS)
+            except Exception:
+                log.exception("a doubt cannot be recorded")
                 await self._clock.sleep(_DATABASE_SECONDS)
             else:
                 log.warning("a customer is verified, for what this replica sent late", transfer_id=lost.lead.id)
@@ -336,7 +352,7 @@ class Engine:
 
     def _fence(self) -> None:
         self._runner.fence()
-        self._watchers.tell_all()
+        self._watchers.look_again()
 
     async def _take_over(self) -> None:
         """One that cannot be taken over, for somebody holds its row, keeps nobody from the others."""
@@ -345,15 +361,22 @@ class Engine:
             ((name, customer_id), owner) for name, customer_id, owner in found.customers
         ]
         keys += found.loads
-        here = {
-            (key, owner) for key, owner in keys if owner == self.pulse.replica and key not in self._runner.running
-        }
+        running = self._runner.keys()
+        here = {(key, owner) for key, owner in keys if owner == self.pulse.replica and key not in running}
         for key, owner in keys:
             if owner == self.pulse.replica and (key, owner) not in self._unknown & here:
                 continue  # it runs here; or it may just be about to begin
-            with suppress(DatabaseGone):
+            try:
                 released = await self._runner.release(key, owner)
-                if released is not None:
-                    log.warning("taking over", transfers=[each.id for each in released])
-                    self.settle(*released)
+            except Exception as error:
+                log.warning("cannot be taken over yet", error=type(error).__name__, exc_info=_unknown(error))
+                continue
+            if released is not None:
+                log.warning("taking over", transfers=[each.id for each in released])
+                self.settle(*released)
         self._unknown = here
+
+
+def _unknown(error: Exception) -> Exception | None:
+    """For the log: an error that says nothing by its name alone."""
+    return None if isinstance(error, DatabaseGone) else error

@@ -47,12 +47,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Who learns what: transfers changed; a customer is due again; a record was loaded; an attempt was lost."""
+    """Who learns what: transfers changed; a customer is due again; a record was loaded; others took over."""
 
     changed: Callable[[Iterable[Stored]], None]
     due: Callable[[Claim], None]
     loaded: Callable[[Entered, float], None]
-    lost: Callable[[Claim], None]
+    lost: Callable[[Stored, Claim | None], None]
 
 
 class Runner:
@@ -76,7 +76,7 @@ class Runner:
         self._metrics = metrics
         self._ports = ports
         self._unit_seconds = unit_seconds
-        self.running: dict[Key, asyncio.Task[None]] = {}
+        self.running: dict[asyncio.Task[None], Key] = {}
 
     def attempt(self, claim: Claim, deadline: float, load_seconds: float = 0.0) -> asyncio.Task[None]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
@@ -90,8 +90,12 @@ class Runner:
 
     def runs(self, transfer: Stored) -> bool:
         """Whether it is under way here."""
-        keys = (transfer.seq, (transfer.connection, transfer.customer_id))
-        return transfer.status == "running" and any(key in self.running for key in keys)
+        mine = {transfer.seq, (transfer.connection, transfer.customer_id)}
+        return transfer.status == "running" and not mine.isdisjoint(self.running.values())
+
+    def keys(self) -> set[Key]:
+        """Of all that is under way here."""
+        return set(self.running.values())
 
     def terms(self) -> Terms:
         """Those of this moment."""
@@ -100,15 +104,15 @@ class Runner:
     async def settle(self) -> None:
         """Until nothing runs any more."""
         while self.running:
-            await asyncio.wait(list(self.running.values()))
+            await asyncio.wait(list(self.running))
 
     async def give_up(self) -> None:
         """End all that runs here, and leave it to whoever comes next."""
         running = dict(self.running)
-        for task in running.values():
+        for task in running:
             task.cancel()
-        await asyncio.gather(*running.values(), return_exceptions=True)
-        for key in running:
+        await asyncio.gather(*running, return_exceptions=True)
+        for key in running.values():
             with suppress(DatabaseGone):
                 await self.release(key, self._pulse.replica)
 
@@ -122,7 +126,7 @@ class Runner:
 
     def fence(self) -> None:
         """Others may already have taken over what runs here: end it, and go on under a new name."""
-        for task in self.running.values():
+        for task in self.running:
             task.cancel()
         self._pulse.replica = str(uuid4())
 
@@ -150,13 +154,9 @@ class Runner:
 
     def _start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self.running[key] = task
-        task.add_done_callback(lambda ended: self._forget(key, ended))
+        self.running[task] = key
+        task.add_done_callback(self.running.pop)
         return task
-
-    def _forget(self, key: Key, ended: asyncio.Task[None]) -> None:
-        if self.running.get(key) is ended:  # else its next attempt has begun already
-            del self.running[key]
 
     async def _attempt(self, claim: Claim, progress: Progress, deadline: float) -> None:
         lead = claim.lead
@@ -170,11 +170,11 @@ class Runner:
                 finished = await self._kept(attempts.finish, claim, self._result(progress, failure, tries))
             except asyncio.CancelledError:
                 if self._pulse.may_be_lost(claim.customer.owner):
-                    self._ports.lost(claim)
+                    self._ports.lost(lead, claim)
                 raise
             if finished is None:
                 log.warning("the transfer was taken over meanwhile")
-                self._ports.lost(claim)
+                self._ports.lost(lead, claim)
                 return
             for transfer in finished.settled:
                 self.report(transfer, self._clock.monotonic() - began, progress.seconds)
@@ -197,10 +197,8 @@ class Runner:
             if failure is None:
                 await self._take_its_place(claimed, found[0], progress.seconds["load"])
                 return
-            failed = await self._kept(attempts.not_loaded, claimed, self._result(progress, failure, tries))
-            if failed is not None:
-                self.report(failed, self._clock.monotonic() - began, progress.seconds)
-                self._ports.changed([failed])
+            seconds = self._clock.monotonic() - began
+            await self._not_loaded(claimed, self._result(progress, failure, tries), seconds)
 
     async def _take_its_place(self, claimed: Stored, record: Any, seconds: float) -> None:
         consent = self._connection.mapping.readable_consent(record)
@@ -214,11 +212,20 @@ class Runner:
         except Exception:
             log.exception("a loaded record cannot be kept")
             result = AttemptResult(Progress(), self._pulse.now(), _failure(Slug.INTERNAL_ERROR, 500))
-            failed = await self._kept(attempts.not_loaded, claimed, result)
-            self._ports.changed([failed] if failed else [])
+            await self._not_loaded(claimed, result, seconds)
             return
-        if entered is not None:
+        if entered is None:
+            self._ports.lost(claimed, None)
+        else:
             self._ports.loaded(entered, seconds)
+
+    async def _not_loaded(self, claimed: Stored, result: AttemptResult, seconds: float) -> None:
+        failed = await self._kept(attempts.not_loaded, claimed, result)
+        if failed is None:
+            self._ports.lost(claimed, None)
+            return
+        self.report(failed, seconds, result.progress.seconds)
+        self._ports.changed([failed])
 
     async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
         customer, lead = claim.customer, claim.lead

@@ -110,8 +110,9 @@ class Watchers:
                 if watch.transfer.seq == transfer.seq:
                     watch.tell(transfer)
 
-    def tell_all(self) -> None:
-        """Whatever was known may not be so any more."""
-        for waiting in self._watches.values():
-            for watch in waiting:
+    def look_again(self, one: Stored | None = None) -> None:
+        """Whatever was known of this transfer's customer, or of all, may not be so any more."""
+        only = None if one is None else (one.connection, one.customer_id)
+        for key, waiting in self._watches.items():
+            for watch in waiting if only in {None, key} else ():
                 watch.tell(None)

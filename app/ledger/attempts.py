@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import and_, func, or_, select
 
 from app.attempt import Failure
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
     from app.attempt import Progress
 
+log = structlog.stdlib.get_logger("ledger")
+
 _MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
+_LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
 _APPLIED = ("subscribed", "unsubscribed", "unchanged")
 
 
@@ -92,11 +97,14 @@ def claim(connection: Connection, name: str, customer_id: str | None, owner: str
     return _begin_due(connection, customer, owner, now)
 
 
-def claim_due(connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Claim]:
+def claim_due(  # noqa: PLR0913 - who claims what
+    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+) -> list[Claim]:
     """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
 
     Those of a real store, or those of a sandbox: neither is ever sent to the other. A verification is only due
     where nothing else is to be tried: that would set what is wanted anyway, and has its own schedule.
+    `careful`: one that cannot be begun is left out, and logged.
     """
     if not limit:
         return []
@@ -107,19 +115,31 @@ def claim_due(connection: Connection, owner: str, now: float, limit: int, *, san
         .where(table.c.owner.is_(None), or_(table.c.due_at <= now, to_verify))
         .where(mine if sandbox else ~mine)
         .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
-        .limit(limit)
+        .limit(limit + _LEFT_OUT if careful else limit)
         .with_for_update(skip_locked=True)
     )
-    claims = [_begin_due(connection, Customer.of(row), owner, now) for row in found.mappings().all()]
-    return [each for each in claims if each is not None]
+    claims: list[Claim] = []
+    for row in found.mappings().all():
+        try:
+            with connection.begin_nested() if careful else nullcontext():
+                begun = _begin_due(connection, Customer.of(row), owner, now)
+        except Exception:
+            if not careful:
+                raise
+            log.exception("cannot be begun", customer_id=row["customer_id"])
+            continue
+        claims += [begun] if begun else []
+        if len(claims) == limit:
+            break
+    return claims
 
 
-def claim_work(
-    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
+def claim_work(  # noqa: PLR0913 - who claims what
+    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
 ) -> tuple[list[Claim], list[Stored]]:
     """Due customers and due loads, up to `limit` of both together; neither keeps the other out."""
     loads = claim_loads(connection, owner, now, limit // 2, sandbox=sandbox)
-    claims = claim_due(connection, owner, now, limit - len(loads), sandbox=sandbox)
+    claims = claim_due(connection, owner, now, limit - len(loads), sandbox=sandbox, careful=careful)
     left = limit - len(loads) - len(claims)
     return claims, [*loads, *claim_loads(connection, owner, now, left, sandbox=sandbox)]
 
@@ -377,8 +397,10 @@ def _doubt_left(
     if result.failure is None:
         return {"doubt": None, "verify_at": None}
     tries_again = any(each.status == "waiting" for each in settled)
-    if tries_again or claimed.verifies:
+    if tries_again:
         return {"verify_at": None}
+    if claimed.verifies:  # in doubt still, but nobody's record is kept for ever
+        return {"doubt": customers.NOBODY, "verify_at": None}
     return {"verify_at": order.verify_at(result.finished_at, terms.timeout_seconds)}
 
 

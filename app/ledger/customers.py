@@ -23,6 +23,7 @@ _KEY = and_(
 _LOOK = select(customers).where(_KEY)
 _LOCK = _LOOK.with_for_update()
 _WRITE = update(customers).where(_KEY)
+NOBODY = "[]"  # in doubt, with nobody to look for
 _EMPTY: dict[str, Any] = {column.name: None for column in customers.columns}
 _FIRST = _EMPTY | {"written_back": False, "place": 1, "runs": 0}
 
@@ -54,7 +55,7 @@ class Customer:
 
     @property
     def doubtful(self) -> list[str]:
-        """Transfers whose record was sent without an answer."""
+        """What was sent without an answer: ids of transfers, or records (JSON) that are no transfer's any more."""
         found: list[str] = json.loads(self.doubt) if self.doubt else []
         return found
 

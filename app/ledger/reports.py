@@ -110,9 +110,9 @@ def wanted_record(connection: Connection, name: str, customer_id: str | None) ->
     return rows.record_of(connection, customer.wanted.id) if customer else None
 
 
-def tried_records(connection: Connection, transfer_ids: Sequence[str]) -> list[str]:
-    """The records (JSON) that these transfers brought, the last one first."""
-    found = (rows.record_of(connection, each) for each in reversed(transfer_ids))
+def tried_records(connection: Connection, doubtful: Sequence[str]) -> list[str]:
+    """The records (JSON) of what is doubtful about a customer, the last one first."""
+    found = (each if each.startswith("{") else rows.record_of(connection, each) for each in reversed(doubtful))
     return [record for record in found if record is not None]
 
 

@@ -135,7 +135,8 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
     if not attempts.still_loads(transfer, claimed):
         return None
     fresh = rows.kept(record, consent) | {"fetched": True}
-    values = {"loading": False, "attempts": transfer.attempts - 1} | _put(customer, transfer, fresh)
+    customer, put = _put(connection, customer, transfer, fresh)
+    values = {"loading": False, "attempts": transfer.attempts - 1} | put
     values["destination"] = _destination(connection, transfer, customer)
     arrived = transfer.but(values)
     verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
@@ -266,7 +267,8 @@ def _repeat(connection: Connection, new: NewTransfer, owner: str | None, now: fl
     values: dict[str, Any] = {"promised": new.promised}
     fresh = rows.kept(new.record, new.consent)
     if fresh and fresh["record_hash"] != transfer.record_hash:
-        values |= {"fetched": False} | _put(customer, transfer, fresh)
+        customer, put = _put(connection, customer, transfer, fresh)
+        values |= {"fetched": False} | put
     return _again(connection, customer, transfer, owner, now, values, fetch=new.record is None)
 
 
@@ -301,12 +303,17 @@ def _again(  # noqa: PLR0913 - as `rerun`
     return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
 
 
-def _put(customer: Customer, transfer: Stored, fresh: dict[str, Any]) -> dict[str, Any]:
+def _put(
+    connection: Connection, customer: Customer, transfer: Stored, fresh: dict[str, Any]
+) -> tuple[Customer, dict[str, Any]]:
     """A record that replaces a transfer's own has its place from now; unless it is older than that very one."""
     moment = Moment(fresh["changed_at"], customer.place)
     if customer.wanted.id == transfer.id and transfer.record and moment.precedes(customer.wanted.moment):
-        return {}
-    return fresh | {"place": customer.place}
+        return customer, {}
+    if transfer.id in customer.doubtful and transfer.record:  # whom it may have created is still to be found
+        customer = replace(customer, doubt=customers.doubting(customer, transfer.record))
+        customers.write(connection, customer, doubt=customer.doubt)
+    return customer, fresh | {"place": customer.place}
 
 
 def _taken_back(connection: Connection, customer: Customer, transfer: Stored) -> tuple[Wanted, list[Stored]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -15,7 +15,9 @@ from tests.postgres import fresh_database, server_url
 class BridgeFactory(Protocol):
     """Starts a replica on this database and waits until it is ready."""
 
-    async def __call__(self, database_url: str, **environment: str) -> Bridge: ...
+    async def __call__(
+        self, database_url: str, options: dict[str, Any] | None = None, **environment: str
+    ) -> Bridge: ...
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture
-async def stand_in(nursery: Nursery, tmp_path: Path) -> StandIn:
+async def stand_in(nursery: Nursery, tmp_path: Path) -> AsyncIterator[StandIn]:
     port = free_port()
     process = nursery.start("stand_in", port, tmp_path / "stand_in.log", delay_seconds=0.02)
     opened = StandIn(f"http://127.0.0.1:{port}")
@@ -43,17 +45,18 @@ async def stand_in(nursery: Nursery, tmp_path: Path) -> StandIn:
             raise
 
     await until(answers, "the stand-in answers")
-    return opened
+    yield opened
+    await opened.client.aclose()
 
 
 @pytest.fixture
 async def start_bridge(nursery: Nursery, stand_in: StandIn, tmp_path: Path) -> AsyncIterator[BridgeFactory]:
     started: list[Bridge] = []
 
-    async def start(database_url: str, **environment: str) -> Bridge:
+    async def start(database_url: str, options: dict[str, Any] | None = None, **environment: str) -> Bridge:
         log = tmp_path / f"bridge{len(started)}.log"
         values = environment_of(database_url, stand_in.url, **environment)
-        bridge = Bridge(nursery, log, values, dict(SHORT))
+        bridge = Bridge(nursery, log, values, SHORT if options is None else options)
         started.append(bridge)
         bridge.start()
         await bridge.wait_ready()

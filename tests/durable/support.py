@@ -19,12 +19,12 @@ from typing import Any
 import httpx
 
 from app.sandbox import SANDBOX_PRIVATE_KEY, SANDBOX_PUBLIC_KEY, SANDBOX_STORE_HASH
-from tests.support import OPERATOR_KEY, WEBHOOK, WEBHOOK_KEY
+from tests.support import IPAAS_TOKEN, OPERATOR_KEY, WEBHOOK, WEBHOOK_KEY
 
 ROOT = Path(__file__).parents[2]
 ASYNC = {"Prefer": "respond-async"}
 # so short that a test of what takes half a minute in the product ends; their proportions are the product's
-SHORT: dict[str, float] = {"heartbeat": 0.25, "dead_after": 3.0, "fence": 2.0, "look": 0.25}
+SHORT: dict[str, Any] = {"heartbeat": 0.25, "dead_after": 3.0, "fence": 2.0, "look": 0.25, "entry_look": 0.5}
 OPEN = ("accepted", "running", "waiting")
 _LONGEST_SECONDS = 20.0
 _POLL_SECONDS = 0.01
@@ -67,6 +67,10 @@ class Process:
         self.send(signal.SIGKILL)
         assert self.has_ended(_LONGEST_SECONDS)
 
+    def is_stopped(self) -> bool:
+        """By SIGSTOP."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     async def end(self, seconds: float = _LONGEST_SECONDS) -> None:
         assert await asyncio.to_thread(self.has_ended, seconds), "the process goes on"
 
@@ -86,7 +90,7 @@ class Nursery:
         assert self._answer() == "ready"
 
     def start(
-        self, what: str, port: int, log: Path, environment: dict[str, str] | None = None, **options: float
+        self, what: str, port: int, log: Path, environment: dict[str, str] | None = None, **options: Any
     ) -> Process:
         order = {"what": what, "port": port, "log": str(log), "environment": environment or {}, "options": options}
         assert self._mother.stdin is not None
@@ -108,26 +112,49 @@ class Nursery:
 
 @dataclass
 class StandIn:
-    """The Stamped.io stand-in, alone, so that its memory outlives the bridges."""
+    """The Stamped.io stand-in, alone, so that its memory outlives the bridges; iPaaS.com's is beside it."""
 
     url: str
+
+    def __post_init__(self) -> None:
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=_LONGEST_SECONDS)
+
+    @property
+    def ipaas(self) -> dict[str, str]:
+        """The settings of a bridge that fetches its records here."""
+        return {"IPAAS_API_URL": f"{self.url}/customers", "IPAAS_API_TOKEN": IPAAS_TOKEN}
 
     async def customers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await self._get("/_sandbox/customers")
         return found
 
     async def seen(self) -> dict[str, Any]:
-        """`calls` so far; `overlaps`: customers that two calls were about at the same time."""
+        """`calls` so far; `written`: customer and first name, in order; `overlaps`: customers that two writes
+        were about at the same time."""
         found: dict[str, Any] = await self._get("/_witness")
         return found
 
-    async def answers_after(self, seconds: float) -> None:
-        async with httpx.AsyncClient() as client:
-            (await client.put(f"{self.url}/_witness/{round(seconds * 1000)}")).raise_for_status()
+    async def answers_after(self, seconds: float, *, permille: int = 0, late: float = 0) -> None:
+        """From now on; so many of a thousand calls fail, some of them have their effect when `late` is over."""
+        behaves = {"milliseconds": seconds * 1000, "permille": permille, "late_milliseconds": late * 1000}
+        await self._put("/_witness", params={name: round(value) for name, value in behaves.items()})
+
+    async def fails(self, **fault: Any) -> None:
+        (await self.client.post("/_sandbox/faults", json=fault)).raise_for_status()
+
+    async def holds_record(self, customer_id: str, record: dict[str, Any]) -> None:
+        """At iPaaS.com."""
+        await self._put(f"/_records/{customer_id}", json=record)
+
+    async def fails_each(self, every: int) -> None:
+        """Each so many-th load of a record at iPaaS.com; 0 = none."""
+        await self._put("/_records", params={"every": every})
+
+    async def _put(self, path: str, **more: Any) -> None:
+        (await self.client.put(path, **more)).raise_for_status()
 
     async def _get(self, path: str) -> Any:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(self.url + path)).raise_for_status().json()
+        return (await self.client.get(path)).raise_for_status().json()
 
 
 @dataclass
@@ -137,7 +164,7 @@ class Bridge:
     nursery: Nursery
     log: Path
     environment: dict[str, str]
-    options: dict[str, float]
+    options: dict[str, Any]
     port: int = field(default_factory=free_port)
     process: Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
