@@ -120,7 +120,7 @@ class StandIn:
         self.client = httpx.AsyncClient(base_url=self.url, timeout=_LONGEST_SECONDS)
 
     @property
-    def ipaas(self) -> dict[str, str]:
+    def ipaas(self) -> dict[str, Any]:
         """The settings of a bridge that fetches its records here."""
         return {"IPAAS_API_URL": f"{self.url}/customers", "IPAAS_API_TOKEN": IPAAS_TOKEN}
 

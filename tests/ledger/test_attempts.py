@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from app.catalog import Slug
 from app.ledger import attempts, customers, order, reports
 from app.ledger.attempts import Claim
+from app.ledger.customers import Customer
 from app.ledger.order import Wanted
 from app.ledger.stored import Stored
 from tests.ledger.support import (
@@ -164,6 +165,34 @@ async def test_due_customers_and_loads_share_the_room(
     assert (len(claims), len(loading)) == expected
 
 
+@pytest.mark.parametrize("careful", [True, False])
+async def test_one_that_cannot_be_begun_keeps_nobody_else_out(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, *, careful: bool
+) -> None:
+    for customer in ("1", "2", "3"):
+        await ledger.pending(change(customer=customer, promised=True))
+    begin_due = attempts._begin_due
+
+    def breaks(connection: Connection, customer: Customer, owner: str, now: float) -> Claim | None:
+        if customer.customer_id == "2":
+            connection.exec_driver_sql("SELECT missing FROM nowhere")
+        return begin_due(connection, customer, owner, now)
+
+    monkeypatch.setattr(attempts, "_begin_due", breaks)
+
+    async def claimed() -> list[str]:
+        claims = await ledger.do(attempts.claim_due, OWNER, ledger.now, 10, careful=careful)
+        return sorted(claim.customer.customer_id for claim in claims)
+
+    if careful:
+        assert await claimed() == ["1", "3"]
+        assert sorted(await ledger.statuses()) == ["accepted", "running", "running"]
+        return
+    with pytest.raises(Exception, match="nowhere"):
+        await claimed()
+    assert await ledger.statuses() == ["accepted"] * 3
+
+
 # ---- success
 
 
@@ -272,14 +301,15 @@ async def test_looking_what_a_time_out_left_costs_no_promised_try(ledger: Ledger
     assert (waiting.status, waiting.tries) == ("waiting", 1)
 
 
-async def test_what_a_time_out_left_is_looked_at_in_time_also_where_a_try_waits(ledger: Ledger) -> None:
+async def test_where_a_try_waits_that_one_looks_what_a_time_out_left(ledger: Ledger) -> None:
     claim = await ledger.begun(change(5, promised=True))
     await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
-    ledger.now = order.verify_at(ledger.now, TERMS.timeout_seconds)
+    ledger.now += TERMS.unit_seconds * 2
     (looks,) = await ledger.claim_due()
-    assert looks.customer.doubtful == [claim.lead.id]
+    assert (looks.lead.seq, looks.customer.doubtful) == (claim.lead.seq, [claim.lead.id])
     await ledger.finish(looks)
     assert (await ledger.customer()).doubt is None
+    assert await ledger.statuses() == ["succeeded"], "nothing else had to"
 
 
 @pytest.mark.parametrize("failure", [RETRYABLE, REFUSED])
@@ -485,11 +515,31 @@ async def test_an_attempt_that_fails_after_the_doubt_is_verified_too(ledger: Led
 async def test_cancelling_what_would_have_looked_leaves_it_to_a_verification(ledger: Ledger) -> None:
     claim = await ledger.begun(change(5, promised=True))
     await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    await ledger.cancel(claim.lead)
+    assert (await verification(ledger)).customer.doubtful == [claim.lead.id]
+
+
+async def test_also_where_the_time_for_it_has_passed(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, promised=True))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
     ledger.now += 10**6
     await ledger.finish(await ledger.claim(), RETRYABLE)
     assert (await ledger.customer()).verify_at is None, "the next try looks"
     await ledger.cancel(claim.lead)
     assert (await ledger.claim_due())[0].verifies
+
+
+async def test_a_verification_that_fails_for_good_leaves_the_doubt_and_no_record(ledger: Ledger) -> None:
+    await in_doubt(ledger)
+    claim = await verification(ledger)
+    await ledger.finish(claim, REFUSED)
+    assert (await ledger.row(claim.lead)).status == "failed"
+    customer = await ledger.customer()
+    assert (customer.doubt is not None, customer.doubtful, customer.verify_at) == (True, [], None)
+    ledger.now += 10**6
+    assert await ledger.claim_due() == []
+    await ledger.succeeded(change(6))
+    assert (await ledger.customer()).doubt is None
 
 
 async def test_what_was_sent_late_is_verified(ledger: Ledger) -> None:
@@ -513,6 +563,15 @@ async def test_all_whose_records_had_no_answer_are_known(ledger: Ledger) -> None
     assert doubtful == [first.lead.id, second.lead.id]
     records = await ledger.database.read(reports.tried_records, doubtful)
     assert records == [second.lead.record, first.lead.record], "the last one first"
+
+
+async def test_what_was_tried_is_known_also_where_a_repeat_brings_another_record(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, guid="guid-1"))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    again = await ledger.begun(change(6, guid="guid-1"))
+    assert again.lead.seq == claim.lead.seq
+    records = await ledger.database.read(reports.tried_records, again.customer.doubtful)
+    assert claim.lead.record in records
 
 
 # ---- whose link it is

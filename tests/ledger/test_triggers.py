@@ -1,4 +1,4 @@
-"""Accept, repeat, re-run, load, promise and cancel, from every state: what is wanted then, and what is promised."""
+"""Accept, repeat, re-run, load, promise and cancel in every state: what is wanted then, and what is promised."""
 
 from __future__ import annotations
 
