@@ -39,16 +39,17 @@ class Memory:
     async def unseen(self) -> str | None:
         """Rule 7: whom an `add` without an answer created, by the e-mail that was tried; taken only if it is ours.
 
-        Raises CallError.
+        The e-mail that is about to be sent needs no looking: adding finds its customer. Raises CallError.
         """
         doubtful = self.claim.customer.doubtful
-        if not doubtful:
-            return None
-        stamped = self.connection.stamped
-        for record in await self.database.read(reports.tried_records, doubtful):
-            tried = self._fields(record)
-            found = await self.tries(partial(stamped.find, tried.email)) if tried else None
-            is_ours = found is not None and tried is not None and found.is_known_as(tried.body.get("externalId"))
+        records = await self.database.read(reports.tried_records, doubtful) if doubtful else []
+        tried = {each.email.casefold(): each for each in filter(None, map(self._fields, records))}
+        sends = self._fields(self.claim.record or "{}")
+        if sends is not None and not self.claim.verifies:
+            tried.pop(sends.email.casefold(), None)
+        for each in tried.values():
+            found = await self.tries(partial(self.connection.stamped.find, each.email))
+            is_ours = found is not None and found.is_known_as(each.body.get("externalId"))
             if found is not None and is_ours and not await self.is_anothers(found.id):
                 return found.id
         return None

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,11 @@ class Pair:
                 seen.append(await self.living.readyz())
 
         watching = asyncio.create_task(watch())
-        yield
-        over.set()
-        await watching
+        try:
+            yield
+        finally:
+            over.set()
+            await watching
         assert set(seen) == {HTTPStatus.OK}
         kept = names & set(look(self.url, OWNERS))
         assert len(kept) == 1, "the living one's name; the other was declared dead"
@@ -92,8 +95,8 @@ class Pair:
 async def pair(start_bridge: BridgeFactory, postgresql_url: str, tmp_path: Path) -> Pair:
     flags = tmp_path / "flags"
     flags.mkdir()
-    freezing = await start_bridge(postgresql_url, TIMES | {"flags": str(flags)}, STAMPED_TIMEOUT_SECONDS="2")
-    living = await start_bridge(postgresql_url, TIMES, STAMPED_TIMEOUT_SECONDS="2")
+    freezing = await start_bridge(postgresql_url, TIMES | {"flags": str(flags)}, STAMPED_TIMEOUT_SECONDS="1")
+    living = await start_bridge(postgresql_url, TIMES, STAMPED_TIMEOUT_SECONDS="1")
     return Pair(freezing, living, flags, postgresql_url)
 
 
@@ -133,7 +136,7 @@ async def test_frozen_in_a_transaction_it_keeps_nothing(
         posts = [pair.living.post(change(number, 1), **ASYNC) for number in others]
         newer = [pair.living.post(change(1, version), **ASYNC) for version in range(2, 5)]
         answers = await asyncio.gather(*posts, *newer, pair.living.post(change(2, 2), **ASYNC))
-        assert {answer.status_code for answer in answers} == {202}
+        assert {answer.status_code for answer in answers} <= {200, 202}, "200: too old already"
         transfers = await all_ended(pair.living)
     assert {each["status"] for each in transfers.values()} == {"succeeded", "skipped"}
     assert len(transfers) == 3 + len(others) + 4
@@ -182,28 +185,27 @@ async def test_what_it_sends_late_does_not_last(
     callers.append(caller)
     await pair.until_frozen()
     assert (await pair.living.post(change(1, 3), **ASYNC)).status_code == 202
+
+    async def verified(times: int = 1) -> bool:
+        found = [each async for each in pair.living.transfers(customer_id="1", status="succeeded")]
+        return sum(each["trigger"] == "verify" for each in found) == times
+
     async with pair.unharmed():
+        await until(verified, "what may have been sent before it froze is looked for")
         transfers = await all_ended(pair.living)
     assert (await stand_in.seen())["written"] == [["C-1", "version 1"], ["C-1", "version 3"]]
     pair.go_on()
 
     async def sent_late() -> bool:
-        return ["C-1", "version 2"] in (await stand_in.seen())["written"]
+        written: list[list[str]] = (await stand_in.seen())["written"]
+        return ["C-1", "version 2"] in written
 
-    await until(sent_late, "the old one arrives, after the newer one")
+    await until(sent_late, "the old one arrives, after all others")
     answer = await caller
     assert answer.status_code in {200, 202}, answer.text
     assert answer.json()["results"][0]["transfer_id"] in transfers
-
-    async def mended() -> bool:
-        return [each["firstName"] for each in await stand_in.customers()] == ["version 3"]
-
-    async def verified() -> list[dict[str, Any]]:
-        found = [each async for each in pair.living.transfers(customer_id="1")]
-        return [each for each in found if each["trigger"] == "verify" and each["status"] == "succeeded"]
-
-    await until(verified, "it is verified")
-    assert await mended()
+    await until(partial(verified, 2), "it is looked at once more")
+    assert [each["firstName"] for each in await stand_in.customers()] == ["version 3"]
     await until(pair.freezing.is_ready, "it goes on")
     assert (await pair.freezing.post(change(4, 1))).json()["results"][0]["status"] == "succeeded"
     assert sorted(each["firstName"] for each in await stand_in.customers()) == ["version 1", "version 3"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +18,7 @@ import pytest
 from app.drain import DRAIN_SECONDS
 from app.ledger import replicas
 from tests.durable.conftest import BridgeFactory
+from tests.durable.story import STORY, Story, look
 from tests.durable.support import ASYNC, SHORT, Bridge, StandIn, until
 
 
@@ -197,3 +201,124 @@ async def test_a_replica_that_left_is_not_waited_for(both: tuple[Bridge, Bridge]
     assert [each["status"] for each in transfers.values()] == ["succeeded"] * 30
     assert {each["attempts_made"] for each in transfers.values()} == {1}, "none was broken off"
     assert (await stand_in.seen())["calls"] == 30
+
+
+async def test_nothing_is_lost_where_replicas_are_killed_in_turn(
+    start_bridge: BridgeFactory, postgresql_url: str, stand_in: StandIn
+) -> None:
+    """Whatever is sent, fetched, synced or cancelled at either of them meanwhile."""
+    seed = int(os.environ.get("CRASH_SEED") or random.SystemRandom().getrandbits(32))
+    print(f"CRASH_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    starts = [start_bridge(postgresql_url, **STORY, **stand_in.ipaas) for _ in range(2)]
+    bridges = await asyncio.gather(*starts)
+    story = Story(bridges, stand_in, rng, patience=1)
+    for _ in range(40):
+        story.add_person()
+    over = asyncio.Event()
+
+    async def live() -> None:
+        while not over.is_set():
+            await story.act()
+
+    lives = [asyncio.create_task(live()) for _ in range(12)]
+    for number in range(6):
+        told = len(story.promised)
+
+        async def goes_on(told: int = told) -> bool:
+            return len(story.promised) >= told + 50
+
+        await until(goes_on, "callers are served")
+        dying = bridges[number % 2]
+        dying.kill()
+        dying.start()
+        await dying.wait_ready()
+    over.set()
+    await asyncio.gather(*lives)
+    await story.rest()
+    findings = await story.compare()
+    assert findings.transfers >= 300
+    assert findings.verified > 0, "kills leave customers in doubt"
+    assert findings.wrong == {}
+
+
+async def test_clocks_may_differ_by_minutes(
+    start_bridge: BridgeFactory, postgresql_url: str, stand_in: StandIn, tmp_path: Path
+) -> None:
+    """Ten minutes fast and ten minutes slow: what one takes, the other does at once; retries come when due.
+
+    The one that only takes is told to begin nothing by itself.
+    """
+    starts = []
+    for name, clock_off in (("fast", 600), ("slow", -600)):
+        (tmp_path / name).mkdir()
+        options = SHORT | {"clock_off": clock_off, "flags": str(tmp_path / name)}
+        starts.append(start_bridge(postgresql_url, options, RETRY_UNIT_SECONDS="0.75"))
+    fast, slow = await asyncio.gather(*starts)
+    names = set(look(postgresql_url, "SELECT id FROM replicas"))
+    assert len(names) == 2
+    for taking, working, first in ((fast, slow, 0), (slow, fast, 10)):
+        idle = tmp_path / ("fast" if taking is fast else "slow") / "idle"
+        idle.touch()
+        await stand_in.fails(operation="add", email=f"person{first}@example.com", status=500, times=3)
+        posts = [taking.post(change(number, 1), **ASYNC) for number in range(first, first + 10)]
+        assert {answer.status_code for answer in await asyncio.gather(*posts)} == {202}
+        transfers = await all_ended(working)
+        assert {each["status"] for each in transfers.values()} == {"succeeded"}
+        failing = next(each for each in transfers.values() if each["customer_id"] == str(first))
+        everything = (await working.operate("GET", f"/transfers/{failing['transfer_id']}")).json()
+        failed, succeeded = everything["attempts"]
+        assert (failed["outcome"], succeeded["outcome"]) == ("failed", "succeeded")
+        pause = datetime.fromisoformat(succeeded["started_at"]) - datetime.fromisoformat(failed["finished_at"])
+        assert 1.5 <= pause.total_seconds() < 10, "two units, a tenth more, and its turn"
+        idle.unlink()
+    seconds = look(postgresql_url, "SELECT max(finished_at - created_at) FROM transfers WHERE attempts = 1")
+    assert seconds[0][0] < 10
+    assert set(look(postgresql_url, "SELECT id FROM replicas")) == names, "nobody was taken for dead, or fenced"
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+async def test_more_replicas_do_not_cost_more_transactions(
+    start_bridge: BridgeFactory, postgresql_url: str, stand_in: StandIn, count: int
+) -> None:
+    """With the product's own times; without anything of what it costs to start, and to look."""
+    commits = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{postgresql_url.rpartition('/')[2]}'"  # noqa: S608 - ours
+    bridges = await asyncio.gather(*(start_bridge(postgresql_url, {}) for _ in range(count)))
+
+    async def transactions() -> int:
+        """Sessions tell theirs when they end."""
+        for bridge in bridges:
+            assert bridge.process is not None
+            bridge.process.send(signal.SIGTERM)
+        for bridge in bridges:
+            assert bridge.process is not None
+            await bridge.process.end()
+
+        async def alone() -> bool:
+            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            return look(postgresql_url, others) == [(1,)]
+
+        await until(alone, "their sessions have ended")
+        return int(look(postgresql_url, commits)[0][0])
+
+    async def start() -> None:
+        for bridge in bridges:
+            bridge.start()
+        for bridge in bridges:
+            await bridge.wait_ready()
+
+    migrated = await transactions()
+    await start()
+    started = await transactions()
+    await start()
+    posts = (bridges[number % count].post(change(number, 1), **ASYNC) for number in range(300))
+    assert {answer.status_code for answer in await asyncio.gather(*posts)} == {202}
+
+    async def all_sent() -> bool:
+        return int((await stand_in.seen())["calls"]) == 300
+
+    await until(all_sent, "all were sent")
+    spent = await transactions() - started - (started - migrated)
+    print(f"300 transfers, {count} replicas: {spent} transactions")  # noqa: T201 - shown with -s
+    assert look(postgresql_url, "SELECT count(*) FROM transfers WHERE status = 'succeeded'") == [(300,)]
+    assert 600 < spent < 5 * 300
