@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test bench screenshots
+.PHONY: help setup demo run check test campaign bench screenshots
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ check: $(STAMP) ## Format, lint, types, arrows between rooms
 
 test: check ## Every check of the project, tests included
 	$(BIN)/pytest
+
+campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (10 minutes)
+	@$(BIN)/python -m tests.campaign
 
 bench: $(STAMP) ## The product's speed beside a stateless control (about 3 minutes; needs a quiet machine)
 	@$(BIN)/python -m bench

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from app.attempt import Change, Failure, Link, Progress, TransferFailed
+from app.attempt import NOTHING_DUE, Change, Failure, Link, Progress, TransferFailed
+from app.attempt import Consent as DueConsent
 from app.clock import Clock
 from app.connection import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
@@ -314,6 +315,8 @@ async def transfer(
     consent: str | None = None,
     links: FakeLinks | None = None,
     clock: FakeClock | None = None,
+    due: DueConsent = NOTHING_DUE,
+    verifies: bool = False,
 ) -> Ran:
     """Run the flow once; a record of None is loaded from iPaaS.com."""
     clock, links, progress = clock or FakeClock(), links or FakeLinks(), Progress()
@@ -322,7 +325,7 @@ async def transfer(
     tries = Tries(clock.monotonic() + 25, clock)
     try:
         loaded = await load_record(change, connection, tries)
-        await Transfer(change, loaded, connection, links, tries, clock, progress).run()
+        await Transfer(change, loaded, connection, links, tries, clock, progress, due, verifies=verifies).run()
     except TransferFailed as failed:
         return Ran(progress, failed.failure, links)
     finally:

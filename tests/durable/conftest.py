@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.durable.support import SHORT, Bridge, Nursery, StandIn, environment_of, free_port, until
+from tests.durable.support import SHORT, Bridge, Nursery, StandIn, environment_of, open_stand_in
 from tests.postgres import fresh_database, server_url
 
 
@@ -29,22 +29,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture
 async def stand_in(nursery: Nursery, tmp_path: Path) -> AsyncIterator[StandIn]:
-    port = free_port()
-    process = nursery.start("stand_in", port, tmp_path / "stand_in.log", delay_seconds=0.02)
-    opened = StandIn(f"http://127.0.0.1:{port}")
-
-    async def answers() -> bool:
-        assert not process.has_ended(), (tmp_path / "stand_in.log").read_text()
-        try:
-            return await opened.customers() == []
-        except OSError:
-            return False
-        except Exception as error:
-            if type(error).__module__.startswith("httpx"):
-                return False
-            raise
-
-    await until(answers, "the stand-in answers")
+    opened = await open_stand_in(nursery, tmp_path / "stand_in.log")
     yield opened
     await opened.client.aclose()
 

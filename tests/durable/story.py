@@ -147,7 +147,8 @@ class Story:
         self._rng = rng
         self._patience = patience
         self.people: list[Person] = []
-        self.promised: set[str] = set()
+        self.promised: dict[str, str] = {}
+        """Each transfer, and what its caller was told last."""
         self.syncs: dict[str, bool] = {}
         """Each sync, and whether it was to be cancelled."""
         self.answers: Counter[int] = Counter()
@@ -208,6 +209,8 @@ class Story:
     async def act(self) -> None:
         """Something that somebody does at random."""
         person = self._rng.choice(self.people)
+        if person.cancelled:
+            person = self.add_person()
         chance = self._rng.random()
         if chance < 0.9:
             await self.tell(person)
@@ -248,7 +251,7 @@ class Story:
         return findings
 
     def _compare_transfers(self, transfers: dict[str, dict[str, Any]], findings: Findings) -> None:
-        findings.lost += [f"{each} was promised and is gone" for each in self.promised - set(transfers)]
+        findings.lost += [f"{each} was promised and is gone" for each in set(self.promised) - set(transfers)]
         may_be_cancelled = {each.cancelled for each in self.people}
         for transfer_id, each in transfers.items():
             ended = each
@@ -259,8 +262,12 @@ class Story:
             cancelled = each["status"] == "cancelled" and (
                 transfer_id in may_be_cancelled or each["trigger"] == "sync"
             )
+            if each["status"] == "failed" and each["trigger"] == "manual" and transfer_id not in self.promised:
+                continue  # its caller had the error, and began another one
             if not cancelled and (ended["status"], ended["customer_id"]) != ("succeeded", each["customer_id"]):
                 findings.lost.append(f"{each}, in the end {ended}")
+            if self.promised.get(transfer_id) == "succeeded" != each["status"]:
+                findings.lost.append(f"{each} had succeeded, as its caller was told")
 
     def _compare_person(
         self, person: Person, transfers: dict[str, Any], held: list[dict[str, Any]], findings: Findings
@@ -306,9 +313,9 @@ class Story:
 
     def _note(self, answer: httpx.Response) -> str:
         assert answer.status_code in {200, 202}, answer.text
-        transfer_id = str(answer.json()["results"][0]["transfer_id"])
-        self.promised.add(transfer_id)
-        return transfer_id
+        (result,) = answer.json()["results"]
+        self.promised[result["transfer_id"]] = result["status"]
+        return str(result["transfer_id"])
 
     async def _insist(self, call: Call) -> httpx.Response:
         """Any replica, again and again until one answers what is no error of a server's."""

@@ -157,6 +157,22 @@ class StandIn:
         return (await self.client.get(path)).raise_for_status().json()
 
 
+async def open_stand_in(nursery: Nursery, log: Path, delay_seconds: float = 0.02) -> StandIn:
+    port = free_port()
+    process = nursery.start("stand_in", port, log, delay_seconds=delay_seconds)
+    opened = StandIn(f"http://127.0.0.1:{port}")
+
+    async def answers() -> bool:
+        assert not process.has_ended(), f"see {log}"
+        try:
+            return await opened.customers() == []
+        except httpx.TransportError:
+            return False
+
+    await until(answers, "the stand-in answers")
+    return opened
+
+
 @dataclass
 class Bridge:
     """One replica that can die and come back on the same port."""

@@ -1,18 +1,20 @@
-"""PostgreSQL dies under load and comes back: nothing answered is lost, and the service needs no help."""
+"""PostgreSQL dies, or cannot write, under load: nothing answered is lost, and the service comes back by itself."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from uuid import uuid4
 
+import psycopg
 import pytest
 
 from tests.durable.conftest import BridgeFactory
-from tests.durable.support import ASYNC, Bridge, StandIn, until
-from tests.postgres import OwnServer
+from tests.durable.story import STORY, Story
+from tests.durable.support import Bridge, StandIn, until
+from tests.postgres import OwnServer, server_url
 
 CALLERS = 6
 
@@ -24,99 +26,103 @@ def server() -> Iterator[OwnServer]:
     opened.close()
 
 
-@dataclass
 class Load:
-    """Callers that send one change after the other; what they were told."""
+    """A story that goes on and on; `told` counts what was taken."""
 
-    bridge: Bridge
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    told: dict[str, str] = field(default_factory=dict)
-    newest: dict[str, int] = field(default_factory=dict)
-    answers: list[tuple[int, str | None]] = field(default_factory=list)
+    def __init__(self, bridge: Bridge, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+        seed = int(os.environ.get("CRASH_SEED") or random.SystemRandom().getrandbits(32))
+        print(f"CRASH_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+        self.story = Story([bridge], stand_in, random.Random(seed), patience=1)  # noqa: S311 - not for secrets
+        for _ in range(60):
+            self.story.add_person()
+        self._over = asyncio.Event()
+        self._callers = [asyncio.create_task(self._call()) for _ in range(CALLERS)]
 
-    async def call(self, customer: int) -> None:
-        version = 0
-        while not self.stopped.is_set():
-            version += 1
-            record = {
-                "id": customer,
-                "customer_number": f"C-{customer}",
-                "first_name": f"version {version}",
-                "email_address": f"person{customer}@example.com",
-                "updated_datetime": f"2026-11-24T10:{version // 60:02}:{version % 60:02}Z",
-            }
-            guid = str(uuid4())
-            change = {"id": customer, "scope": "customer/updated", "tracking_guid": guid, "customer": record}
-            await self._tell(change, f"C-{customer}", version)
+    async def _call(self) -> None:
+        while not self._over.is_set():
+            await self.story.act()
 
-    async def _tell(self, change: dict[str, object], number: str, version: int) -> None:
-        """Repeats the same notification until the answer is none of 503."""
-        while not self.stopped.is_set():
-            headers = ASYNC if version % 2 else {}
-            answer = await self.bridge.post(change, **headers)
-            self.answers.append((answer.status_code, answer.headers.get("Retry-After")))
-            if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-                assert answer.headers["Content-Type"] == "application/problem+json", answer.text
-                assert answer.json()["type"] == "/errors/service-unavailable", answer.text
-                await asyncio.sleep(0.02)  # a caller that honours Retry-After, in small
-                continue
-            assert answer.status_code in {200, 202}, answer.text
-            (result,) = answer.json()["results"]
-            self.told[result["transfer_id"]] = result["status"]
-            self.newest[number] = version
-            return
+    async def goes_on(self) -> None:
+        enough = len(self.story.promised) + 60
 
-    def count(self, status: int) -> int:
-        return sum(code == status for code, _ in self.answers)
+        async def served() -> bool:
+            return len(self.story.promised) >= enough
+
+        await until(served, "callers are served")
+
+    async def is_refused(self) -> None:
+        enough = self.story.answers[503] + CALLERS
+
+        async def refused() -> bool:
+            return self.story.answers[503] >= enough
+
+        await until(refused, "callers are refused")
+
+    async def end(self) -> None:
+        """Nothing is lost, and whoever was refused was told when to come again."""
+        self._over.set()
+        await asyncio.gather(*self._callers)
+        assert set(self.story.answers) - {409} == {200, 202, 503}, "409: begun before it could be cancelled"
+        assert self.story.without_retry_after == 0
+        await self.story.rest()
+        findings = await self.story.compare()
+        assert findings.transfers >= 180
+        assert findings.wrong == {}
+        assert (await self._stand_in.seen())["overlaps"] == []
+
+
+async def unready(bridge: Bridge) -> None:
+    async def says_no() -> bool:
+        return await bridge.readyz() == HTTPStatus.SERVICE_UNAVAILABLE
+
+    await until(says_no, "readyz tells")
+    assert (await bridge.client.get("/livez")).status_code == 200, "no reason to restart the process"
 
 
 async def test_postgresql_is_restarted_under_load(
     server: OwnServer, start_bridge: BridgeFactory, stand_in: StandIn
 ) -> None:
-    bridge = await start_bridge(server.url)
-    load = Load(bridge)
-    callers = [asyncio.create_task(load.call(number)) for number in range(CALLERS)]
-
-    async def enough(more: int = 0) -> bool:
-        return load.count(200) + load.count(202) >= 60 + more
-
-    await until(enough, "some load")
+    """Whatever is sent, fetched, synced or cancelled meanwhile."""
+    bridge = await start_bridge(server.url, **STORY, **stand_in.ipaas)
+    load = Load(bridge, stand_in)
+    await load.goes_on()
     for _ in range(2):
-        before = load.count(200) + load.count(202)
-        refused = load.count(503)
         await asyncio.to_thread(server.stop_at_once)
-
-        async def says_no() -> bool:
-            return await bridge.readyz() == HTTPStatus.SERVICE_UNAVAILABLE
-
-        async def callers_are_refused(refused: int = refused) -> bool:
-            return load.count(503) >= refused + CALLERS
-
-        await until(says_no, "readyz tells")
-        await until(callers_are_refused, "callers are refused")
-        assert (await bridge.client.get("/livez")).status_code == 200, "no reason to restart the process"
+        await unready(bridge)
+        await load.is_refused()
         await asyncio.to_thread(server.start)
         await until(bridge.is_ready, "it comes back by itself")
+        await load.goes_on()
+    await load.end()
 
-        async def goes_on(before: int = before) -> bool:
-            return load.count(200) + load.count(202) >= before + 60
 
-        await until(goes_on, "callers are served again")
-    load.stopped.set()
-    await asyncio.gather(*callers)
-    assert all(retry_after for status, retry_after in load.answers if status == HTTPStatus.SERVICE_UNAVAILABLE)
-    assert {status for status, _ in load.answers} == {200, 202, 503}
-    await until(bridge.all_ended, "every transfer ended")
-    transfers = {each["transfer_id"]: each["status"] async for each in bridge.transfers()}
-    for transfer_id, told in load.told.items():
-        ended = transfers[transfer_id]
-        assert ended in {"succeeded", "skipped"}, (told, ended)
-        assert told in {"accepted", ended}, (told, ended)
-    held = {each["externalId"]: each["firstName"] for each in await stand_in.customers()}
-    for number, version in load.newest.items():
-        kept = int(held[number].removeprefix("version "))
-        assert kept in {version, version + 1}, "the last one may have been sent and not answered"
-    assert (await stand_in.seen())["overlaps"] == []
+async def test_postgresql_turns_read_only_for_a_while(
+    start_bridge: BridgeFactory, postgresql_url: str, stand_in: StandIn
+) -> None:
+    """As in a failover: the sessions end, and new ones cannot write. They need not end for it to come back."""
+    bridge = await start_bridge(postgresql_url, **STORY, **stand_in.ipaas)
+    load = Load(bridge, stand_in)
+    await load.goes_on()
+    name = postgresql_url.rpartition("/")[2]
+    with psycopg.connect(server_url(), autocommit=True) as admin:
+
+        def let_write(word: str) -> None:
+            admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {word}".encode())
+
+        for ended in (True, False):
+            let_write("on")
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            await unready(bridge)
+            await load.is_refused()
+            refused = await bridge.post({"id": 1, "scope": "customer/updated", "customer": {"id": 1}})
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+            let_write("off")
+            if ended:
+                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            await until(bridge.is_ready, "it comes back by itself")
+            await load.goes_on()
+    await load.end()
 
 
 async def test_it_starts_before_its_database(

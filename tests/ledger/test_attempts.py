@@ -121,9 +121,12 @@ async def test_what_waited_longest_is_first(ledger: Ledger) -> None:
     ledger.now += 600
     later = await ledger.waiting(change(customer="2", promised=True))
     accepted = await ledger.pending(change(customer="3", promised=True))
+    await in_doubt(ledger, "4")
     ledger.now += 10**6
-    order_ = [(await ledger.claim_due(1))[0].lead.seq for _ in range(3)]
-    assert order_ == [accepted.seq, waiting.seq, later.seq]
+    claims = [(await ledger.claim_due(1))[0] for _ in range(4)]
+    assert [claim.customer.customer_id for claim in claims] == ["3", "4", "1", "2"]
+    assert [claims[each].lead.seq for each in (0, 2, 3)] == [accepted.seq, waiting.seq, later.seq]
+    assert claims[1].verifies
     assert await ledger.claim_due(0) == []
 
 
@@ -590,6 +593,15 @@ async def test_an_id_is_its_last_ones_who_added_it(ledger: Ledger) -> None:
     await ledger.do(customers.take, claim.customer, "1")
     assert (await ledger.customer("B")).external_id == "1"
     assert (await ledger.begun(change(customer="A"))).customer.external_id is None, "it is added anew"
+
+
+async def test_nobody_knows_a_link_that_was_only_just_taken(ledger: Ledger) -> None:
+    claim = await ledger.begun(replace(change(1), destination="1796"))
+    await ledger.finish(claim, external_id="1", written_back=True)
+    assert (await ledger.customer()).knows_link_at("1796")
+    await ledger.do(customers.take, (await ledger.begun(change(2))).customer, "2")
+    customer = await ledger.customer()
+    assert (customer.external_id, customer.knows_link_at("1796")) == ("2", False)
 
 
 async def test_the_same_id_of_another_connection_is_another_customers(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from app.ledger import attempts, replicas, tables
 from app.ledger.replicas import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Orphans
@@ -70,6 +70,17 @@ async def test_at_the_start_on_sqlite_all_others_are_dead(ledger: Ledger) -> Non
     await ledger.begun()
     await ledger.do(replicas.leave)
     assert await beat(ledger, OTHER) == orphan()
+
+
+async def test_nobody_buries_itself_however_late_it_is(ledger: Ledger) -> None:
+    for name in (OWNER, OTHER):
+        await beat(ledger, name)
+    assert await ledger.do(replicas.bury, OWNER, ledger.now + DEAD_AFTER_SECONDS + 1) == NOBODY
+
+    def known(connection: Connection) -> list[str]:
+        return list(connection.execute(select(tables.replicas.c.id)).scalars())
+
+    assert await ledger.database.read(known) == [OWNER]
 
 
 async def test_what_has_ended_or_waits_is_nobodys(ledger: Ledger) -> None:

@@ -263,6 +263,18 @@ async def test_a_newer_one_takes_over_the_promise(ledger: Ledger, state: str) ->
     assert (await ledger.row(entered.transfer)).status == "waiting", "nobody else would try again"
 
 
+async def test_who_replaces_a_no_that_is_owed_is_promised_it(ledger: Ledger) -> None:
+    """Also where nobody was promised the no: its own caller waits, and is told that it was superseded."""
+    running = await ledger.begun(change(1))
+    no = (await ledger.accept(change(2, consent=False))).transfer
+    assert not no.promised
+    absent = (await ledger.accept(change(3))).transfer
+    assert absent.promised
+    await ledger.finish(running)
+    await ledger.finish(await ledger.claim(), RETRYABLE)
+    assert (await ledger.row(absent)).status == "waiting"
+
+
 async def test_beside_what_is_promised_nobody_is_told_an_error(ledger: Ledger) -> None:
     """Its attempt is the promised one's, which is tried again."""
     await ledger.waiting(change(9, promised=True))
@@ -431,6 +443,23 @@ async def test_a_run_by_hand_without_a_record_ends_nothing(ledger: Ledger) -> No
     await ledger.finish(by_hand.claim)
     assert (await ledger.row(waiting)).status == "succeeded"
     assert (await ledger.row(by_hand.transfer)).status == "succeeded"
+
+
+@pytest.mark.parametrize("load", [True, False])
+async def test_a_run_by_hand_that_waits_is_applied_with_a_newer_record(ledger: Ledger, *, load: bool) -> None:
+    """Nobody else sent its record, so the newer one replaces nothing of it."""
+    await ledger.succeeded(change(1))
+    running = await ledger.begun(bare("manual", fetch=False))
+    if load:
+        loading = await ledger.loading(bare("sync", promised=True))
+        by_hand = (await ledger.loaded(loading, 1, owner=None)).transfer
+    else:
+        by_hand = await ledger.pending(bare("sync", promised=True, fetch=False))
+    newer = await ledger.pending(change(2, promised=True))
+    assert (await ledger.row(by_hand)).status == "accepted"
+    await ledger.finish(running)
+    await ledger.finish(await ledger.claim())
+    assert {(await ledger.row(each)).status for each in (by_hand, newer)} == {"succeeded"}
 
 
 async def test_a_run_by_hand_goes_where_the_last_one_went(ledger: Ledger) -> None:
