@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -32,9 +31,11 @@ PEOPLE = 1500
 FAULTY_PERMILLE = 25
 LATE_SECONDS = 1.5  # of STAMPED_TIMEOUT_SECONDS = 1: such a call has its effect after it was given up
 LOADS_PER_FAULT = 20
+OUTAGE_PERMILLE = 700
+OUTAGE_SECONDS = 2.5
 MOST_SECONDS = 250.0  # of load on one database
 REST_SECONDS = 120.0
-PAUSES = (1.5, 6.0)  # between two that die
+PAUSES = (1.0, 4.0)  # seconds between two harms
 ENVIRONMENT = STORY | {"STAMPED_CONCURRENT_CONNECTIONS": "20", "LOG_LEVEL": "WARNING"}
 console = Console()
 
@@ -50,6 +51,7 @@ class Campaign:
     story: Story = field(init=False)
     kills: int = 0
     freezes: int = 0
+    outages: int = 0
 
     def __post_init__(self) -> None:
         self.story = Story(self.bridges, self.stand_in, self.rng, patience=3)
@@ -61,8 +63,7 @@ class Campaign:
             bridge.start()
         for bridge in self.bridges:
             await bridge.wait_ready()
-        await self.stand_in.answers_after(0.005, permille=FAULTY_PERMILLE, late=LATE_SECONDS)
-        await self.stand_in.fails_each(LOADS_PER_FAULT)
+        await self._behave(FAULTY_PERMILLE, LOADS_PER_FAULT)
         end = time.monotonic() + MOST_SECONDS
         over = asyncio.Event()
 
@@ -75,31 +76,56 @@ class Campaign:
             await asyncio.gather(*(tasks.create_task(live()) for _ in range(CALLERS)))
             over.set()
             await dying
-        await self.stand_in.answers_after(0.005)
-        await self.stand_in.fails_each(0)
+        await self._behave(0, 0)
         await self.story.rest(REST_SECONDS)
         return await self.story.compare()
 
     async def _die(self, over: asyncio.Event) -> None:
-        """One after the other is killed, or stands still for longer than the others wait for it."""
+        """One harm after the other."""
         while not over.is_set():
             try:
                 async with asyncio.timeout(self.rng.uniform(*PAUSES)):
                     await over.wait()
             except TimeoutError:
-                await self._harm(self.rng.choice(self.bridges))
+                bridge = self.rng.choice(self.bridges)
+                harms = [self._kill, self._kill, self._fail]
+                if len(self.bridges) > 1:
+                    harms.append(self._freeze)
+                await self.rng.choice(harms)(bridge)
 
-    async def _harm(self, bridge: Bridge) -> None:
-        if len(self.bridges) > 1 and self.rng.random() < 0.3 and bridge.process is not None:
-            self.freezes += 1
-            bridge.process.send(signal.SIGSTOP)
-            await asyncio.sleep(SHORT["dead_after"] * 1.3)
-            bridge.process.send(signal.SIGCONT)
-            return
+    async def _kill(self, bridge: Bridge) -> None:
         self.kills += 1
         bridge.kill()
         bridge.start()
         await bridge.wait_ready()
+
+    async def _freeze(self, bridge: Bridge) -> None:
+        """For longer than the others wait for it."""
+        assert bridge.process is not None
+        self.freezes += 1
+        bridge.process.send(signal.SIGSTOP)
+        await asyncio.sleep(SHORT["dead_after"] * 1.3)
+        bridge.process.send(signal.SIGCONT)
+
+    async def _fail(self, _bridge: Bridge) -> None:
+        """Both foreign systems, most of the time: so long that transfers wait for their next try."""
+        self.outages += 1
+        await self._behave(OUTAGE_PERMILLE, 2)
+        await asyncio.sleep(OUTAGE_SECONDS)
+        await self._behave(FAULTY_PERMILLE, LOADS_PER_FAULT)
+
+    async def _behave(self, permille: int, every: int) -> None:
+        await self.stand_in.answers_after(0.005, permille=permille, late=LATE_SECONDS)
+        await self.stand_in.fails_each(every)
+
+
+@dataclass
+class Row:
+    """What is told of one database; `wrong` must be 0 throughout."""
+
+    name: str
+    counts: dict[str, int]
+    wrong: dict[str, int]
 
 
 @contextmanager
@@ -111,7 +137,7 @@ def _database(name: str, directory: Path) -> Iterator[str]:
         yield url
 
 
-async def _campaign(nursery: Nursery, name: str, replicas: int, transfers: int, seed: int) -> list[Any]:
+async def _campaign(nursery: Nursery, name: str, replicas: int, transfers: int, seed: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder, _database(name, Path(folder)) as url:
         directory = Path(folder)
         stand_in = await open_stand_in(nursery, directory / "stand_in.log", 0.005)
@@ -128,10 +154,11 @@ async def _campaign(nursery: Nursery, name: str, replicas: int, transfers: int, 
                 await bridge.client.aclose()
             await stand_in.client.aclose()
     _keep(name, seed, findings)
-    counted = [findings.lost, findings.doubled, findings.stale, findings.consent]
-    harmed = f"{campaign.kills}/{campaign.freezes}"
-    seconds = round(time.monotonic() - began)
-    return [name, replicas, findings.transfers, findings.verified, harmed, *map(len, counted), seconds]
+    counts = {"replicas": replicas, "killed": campaign.kills, "frozen": campaign.freezes}
+    counts["outages of Stamped.io and iPaaS.com"] = campaign.outages
+    counts |= {"seconds": round(time.monotonic() - began), "transfers": findings.transfers}
+    counts |= {"of them verifications": findings.verified}
+    return Row(name, counts, {kind: len(found) for kind, found in findings.found.items()})
 
 
 def _keep(name: str, seed: int, findings: Findings) -> None:
@@ -150,21 +177,22 @@ def main() -> int:
     options = parser.parse_args()
     seed = int(os.environ.get("CAMPAIGN_SEED") or random.SystemRandom().getrandbits(32))
     console.print(f"CAMPAIGN_SEED={seed}", highlight=False)
-    headings = ("", "replicas", "transfers", "verified", "killed/frozen")
-    wrong = ("lost", "doubled", "stale", "wrong in consent")
-    table = Table(*(Column(each, no_wrap=True) for each in (*headings, *wrong, "s")))
-    failed = False
+    rows: list[Row] = []
     nursery = Nursery()
     try:
         for name, replicas in (("SQLite", 1), ("PostgreSQL", 2)):
             if options.only in {None, name}:
-                row = asyncio.run(_campaign(nursery, name, replicas, options.transfers, seed))
-                failed |= any(row[len(headings) : len(headings) + len(wrong)])
-                table.add_row(*map(str, row))
+                rows.append(asyncio.run(_campaign(nursery, name, replicas, options.transfers, seed)))
     finally:
         nursery.close()
+    table = Table("", *(Column(row.name, justify="right") for row in rows))
+    for name in rows[0].counts:
+        table.add_row(name, *(f"{row.counts[name]:,}" for row in rows))
+    table.add_section()
+    for name in rows[0].wrong:
+        table.add_row(name, *(f"{row.wrong[name]:,}" for row in rows))
     console.print(table)
-    return int(failed)
+    return int(any(count for row in rows for count in row.wrong.values()))
 
 
 if __name__ == "__main__":

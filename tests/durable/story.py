@@ -31,6 +31,7 @@ STORY: dict[str, Any] = {
     "STAMPED_TIMEOUT_SECONDS": "1",
     "RETRY_UNIT_SECONDS": "0.05",
 }
+_LATEST_CANCEL_SECONDS = 0.5
 _REST = """
     SELECT (SELECT count(*) FROM customers WHERE owner IS NOT NULL OR due_at IS NOT NULL OR doubt IS NOT NULL)
         + (SELECT count(*) FROM transfers WHERE status IN ('accepted', 'running', 'waiting'))
@@ -131,9 +132,17 @@ class Findings:
     consent: list[str] = field(default_factory=list)
 
     @property
+    def found(self) -> dict[str, list[str]]:
+        return {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "stale": self.stale,
+            "wrong in consent": self.consent,
+        }
+
+    @property
     def wrong(self) -> dict[str, list[str]]:
-        named = {"lost": self.lost, "doubled": self.doubled, "stale": self.stale, "wrong in consent": self.consent}
-        return {name: found for name, found in named.items() if found}
+        return {kind: found for kind, found in self.found.items() if found}
 
 
 class Story:
@@ -183,6 +192,9 @@ class Story:
             if person.cancelled or not person.versions:
                 return
             person.cancelled = await self._send(person, person.change(self._rng), "record", patience=0)
+            await asyncio.sleep(
+                self._rng.choice((0, self._rng.uniform(0, _LATEST_CANCEL_SECONDS)))
+            )  # a random point
             path = f"/transfers/{person.cancelled}/cancel"
             answer = await self._insist(lambda bridge: bridge.operate("POST", path))
             assert answer.status_code in {200, 409}, answer.text

@@ -252,3 +252,15 @@ class Ledger:
             return list(connection.execute(select(transfers.c.status).order_by(transfers.c.seq)).scalars())
 
         return await self.database.read(read)
+
+    async def blocked_or_done(self, task: asyncio.Task[Any]) -> bool:
+        """Whether another backend (of PostgreSQL) waits for a lock before this task is done."""
+
+        def blocked(connection: Connection) -> bool:
+            return connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None
+
+        async with asyncio.timeout(10):
+            while not task.done():
+                if await self.database.read(blocked):
+                    return True
+        return False

@@ -61,6 +61,26 @@ async def test_only_one_claim_wins(ledger: Ledger) -> None:
     assert (await ledger.customer()).owner == won.customer.owner
 
 
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_a_claim_waits_for_another_one_that_is_under_way(ledger: Ledger) -> None:
+    await ledger.pending()
+    halfway = Halfway()
+
+    def claim_slowly(connection: Connection) -> Claim | None:
+        claim = attempts.claim(connection, "default", CUSTOMER, OTHER, ledger.now)
+        halfway.stop()
+        return claim
+
+    first = asyncio.create_task(ledger.do(claim_slowly))
+    await halfway.reached.wait()
+    second = asyncio.create_task(ledger.may_claim())
+    blocked = await ledger.blocked_or_done(second)
+    halfway.go_on.set()
+    claims = await asyncio.gather(first, second)
+    assert blocked
+    assert [claim is not None for claim in claims] == [True, False]
+
+
 async def test_two_that_look_for_due_work_never_get_the_same_customer(ledger: Ledger) -> None:
     for customer in MANY:
         await ledger.pending(change(customer=customer, promised=True))

@@ -892,7 +892,7 @@ async def test_a_promise_waits_for_an_attempt_that_ends(ledger: Ledger, monkeypa
     finishing = asyncio.create_task(ledger.finish(claim, RETRYABLE))
     await halfway.reached.wait()
     promising = asyncio.create_task(ledger.do(triggers.promise, claim.lead.seq))
-    blocked = await blocked_or_done(ledger, promising)
+    blocked = await ledger.blocked_or_done(promising)
     halfway.go_on.set()
     await asyncio.gather(finishing, promising)
     assert blocked, "the promise was given in the middle of another move"
@@ -913,7 +913,7 @@ async def test_triggers_of_a_customer_take_turns(ledger: Ledger) -> None:
     accepting = asyncio.create_task(ledger.do(accept_slowly))
     await halfway.reached.wait()
     newest = asyncio.create_task(ledger.accept(change(3)))
-    blocked = await blocked_or_done(ledger, newest)
+    blocked = await ledger.blocked_or_done(newest)
     halfway.go_on.set()
     replaced, entered = await asyncio.gather(accepting, newest)
     assert blocked
@@ -937,16 +937,3 @@ async def test_of_many_changes_at_once_the_newest_is_wanted(ledger: Ledger) -> N
     found = await ledger.database.read(reports.wanted_record, "default", CUSTOMER)
     assert found == claim.record
     assert changed(9).first_name == "minute 9"
-
-
-async def blocked_or_done(ledger: Ledger, task: asyncio.Task[Any]) -> bool:
-    """Whether another backend waits for a lock before this task is done."""
-
-    def blocked(connection: Connection) -> bool:
-        return connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None
-
-    async with asyncio.timeout(10):
-        while not task.done():
-            if await ledger.database.read(blocked):
-                return True
-    return False
