@@ -100,11 +100,15 @@ class TransferFailed(Exception):
 
 @dataclass(slots=True)
 class Progress:
-    """What a transfer has achieved so far; it outlives a failure. `seconds` holds the duration of each step."""
+    """What a transfer has achieved so far; it outlives a failure. `seconds` holds the duration of each step.
+
+    `told`: the consent that Stamped.io has from now on.
+    """
 
     action: Action | None = None
     external_id: str | None = None
     subscription: Subscription | None = None
+    told: bool | None = None
     written_back: bool = False
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -209,9 +209,10 @@ class Transfer:
             current = await self.tries(lambda: self._state(saved.id))
         if current is wanted:
             self.progress.subscription = "unchanged"
-            return
-        await self.tries(lambda: self._set_subscription(email, saved.id, wanted=wanted))
-        self.progress.subscription = "subscribed" if wanted else "unsubscribed"
+        else:
+            await self.tries(lambda: self._set_subscription(email, saved.id, wanted=wanted))
+            self.progress.subscription = "subscribed" if wanted else "unsubscribed"
+        self.progress.told = wanted
 
     async def _withdraw_all_the_same(self, failure: Failure) -> None:
         """A "no" is applied also where the record itself is refused for good, to the e-mail that Stamped.io has.

@@ -229,10 +229,8 @@ class Runner:
 
     async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
         customer, lead = claim.customer, claim.lead
-        if claim.record is None:
-            raise TransferFailed(_failure(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False))
-        record = read_record(json.loads(claim.record))
-        await Transfer(
+        record = read_record(json.loads(claim.record or "{}"))
+        transfer = Transfer(
             Change(customer.customer_id, lead.tracking_guid, lead.destination, record),
             record,
             self._connection,
@@ -242,7 +240,13 @@ class Runner:
             progress,
             _consent(customer),
             verifies=claim.verifies,
-        ).run()
+        )
+        try:
+            await transfer.run()
+        except TransferFailed as failed:
+            if claim.record is None and failed.failure.slug is Slug.CUSTOMER:  # all but a "no" that was due
+                raise TransferFailed(_failure(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False)) from None
+            raise
 
     async def _guarded(self, work: Awaitable[None]) -> Failure | None:
         """What it failed with; nothing that goes wrong leaves it unended."""
@@ -328,8 +332,7 @@ def _named(transfer: Stored) -> Any:
 def _consent(customer: Customer) -> Consent:
     """In doubt, a "no" that was applied may have been undone since."""
     in_doubt = customer.doubt is not None
-    wanted = customer.wanted
-    return Consent(no=wanted.owes_no or (in_doubt and wanted.consent is False), in_doubt=in_doubt)
+    return Consent(no=customer.owes_no or (in_doubt and customer.wanted.consent is False), in_doubt=in_doubt)
 
 
 def _failure(slug: Slug, status: int, more: str = "", *, retryable: bool = True) -> Failure:

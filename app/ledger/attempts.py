@@ -30,7 +30,6 @@ log = structlog.stdlib.get_logger("ledger")
 
 _MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
 _LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
-_APPLIED = ("subscribed", "unsubscribed", "unchanged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ def finish(connection: Connection, claimed: Claim, result: AttemptResult, terms:
         external_id=external_id,
         written_back=progress.written_back if progress.external_id else customer.written_back,
         written_back_to=told or customer.written_back_to,
-        **_known_now(customer, claimed, result),
+        **_known_now(customer, claimed, result, settled),
         **_doubt_left(customer, claimed, result, settled, terms),
     )
     return Finished(settled, due_at is not None and due_at <= now)
@@ -372,14 +371,15 @@ def _lost_link(connection: Connection, customer: Customer, other: str, now: floa
     return Finished(settled, is_due=True)
 
 
-def _known_now(customer: Customer, claimed: Claim, result: AttemptResult) -> dict[str, Any]:
-    """What is still wanted, and what was applied last, after this attempt."""
+def _known_now(
+    customer: Customer, claimed: Claim, result: AttemptResult, settled: Sequence[Stored]
+) -> dict[str, Any]:
+    """What Stamped.io was told, and what nobody can take back any more."""
     begun_with = claimed.customer.wanted
-    has_consent = result.progress.subscription in _APPLIED
-    is_told = has_consent or (result.failure is None and not begun_with.owes_no)
-    values: dict[str, Any] = {"wanted": customer.wanted.applied(begun_with) if is_told else customer.wanted}
-    if result.failure is None:
-        values["applied"] = (replace(begun_with, due=False) if is_told else begun_with).dump()
+    values: dict[str, Any] = {"told": customer.told if result.progress.told is None else result.progress.told}
+    ended = result.failure is None or any(each.id == begun_with.id and each.status == "failed" for each in settled)
+    if ended:
+        values["settled"] = begun_with.dump()
     return values
 
 

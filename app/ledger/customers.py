@@ -40,7 +40,8 @@ class Customer:
     destination: str | None
     place: int
     wanted: Wanted
-    applied: str | None
+    settled: str | None
+    told: bool | None
     doubt: str | None
     verify_at: float | None
     due_at: float | None
@@ -52,6 +53,11 @@ class Customer:
     def of(cls, row: Mapping[Any, Any]) -> Customer:
         """From a row's mapping."""
         return cls(**{**row, "wanted": Wanted.load(row["wanted"])})
+
+    @property
+    def owes_no(self) -> bool:
+        """Rule 3: whether a "no" is due beside the wanted record."""
+        return self.wanted.owes_no(self.told)
 
     @property
     def doubtful(self) -> list[str]:
@@ -115,9 +121,9 @@ def take(connection: Connection, claimed: Customer, external_id: str) -> None:
     if mine is None or not is_claimed(mine, claimed):
         return
     same_id = (customers.c.connection == mine.connection, customers.c.external_id == external_id)
-    lost = {"external_id": None, "written_back": False}
+    lost = {"external_id": None, "written_back": False, "told": None}
     connection.execute(update(customers).where(*same_id, customers.c.customer_id != mine.customer_id).values(lost))
-    write(connection, mine, external_id=external_id, written_back=False, written_back_to=None)
+    write(connection, mine, external_id=external_id, written_back=False, written_back_to=None, told=None)
 
 
 def owner_of(connection: Connection, name: str, external_id: str, but: str) -> str | None:

@@ -49,36 +49,29 @@ class Change:
 class Wanted:
     """What Stamped.io is to hold: the newest record, and the newest consent that anybody could read.
 
-    `id` is the transfer that brought the record. `due`: this consent has not been applied.
+    `id` is the transfer that brought the record.
     """
 
     id: str | None = None
     moment: Moment | None = None
     consent: bool | None = None
     consented: Moment | None = None
-    due: bool = False
-
-    @property
-    def owes_no(self) -> bool:
-        """Rule 3: a "no" is never lost."""
-        return self.due and self.consent is False
 
     def after(self, change: Change) -> Wanted:
-        """Rules 2 and 3: what is wanted once this is known, too."""
+        """Rule 2: what is wanted once this is known, too. An older record may have the newest consent."""
         older = change.moment.precedes(self.moment)
         wanted = self if older else replace(self, id=change.id, moment=change.moment)
-        if change.consent is not None and not change.moment.precedes(self.consented):
-            due = (
-                not older or change.consent is False
-            )  # an older yes: the newer record's cleared field withdraws it
-            return replace(wanted, consent=change.consent, consented=change.moment, due=due)
-        if not older and change.consent is None and self.consent is True:
-            return replace(wanted, due=False)
-        return wanted
+        if change.consent is None or (older and change.moment.precedes(self.consented)):
+            return wanted
+        return replace(wanted, consent=change.consent, consented=change.moment)
 
-    def applied(self, begun_with: Wanted) -> Wanted:
-        """Once an attempt applied what it had begun with; a consent that came since stays due."""
-        return replace(self, due=False) if self.consented == begun_with.consented else self
+    def owes_no(self, told: bool | None) -> bool:  # noqa: FBT001 - three-valued
+        """Rule 3: a "no" is never lost: it is due beside the record until Stamped.io was `told` it last.
+
+        A "yes" is only ever taken from the newest record itself: one that says nothing may mean that it is not so
+        any more.
+        """
+        return self.consent is False and told is not False
 
     def dump(self) -> str:
         """As JSON."""
@@ -95,9 +88,9 @@ class Wanted:
         return cls(**fields)
 
 
-def without(applied: Wanted, rest: Iterable[Change]) -> Wanted:
-    """Rule 5: what is wanted where a trigger is taken back: all the others, from what was applied last."""
-    wanted = applied
+def without(settled: Wanted, rest: Iterable[Change]) -> Wanted:
+    """Rule 5: what is wanted where a trigger is taken back: all the others, after what nobody can take back."""
+    wanted = settled
     for change in sorted(rest, key=lambda each: each.moment.place):
         wanted = wanted.after(change)
     return wanted

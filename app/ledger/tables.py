@@ -42,7 +42,8 @@ customers = Table(
     Column("destination", String),  # the last one that a trigger named
     Column("place", BigInteger, nullable=False),  # the last place given in the order of receipt
     Column("wanted", Text),  # JSON of order.Wanted
-    Column("applied", Text),  # the same, as the last attempt that succeeded found it
+    Column("settled", Text),  # the same, as the last attempt found it whose end nobody can take back
+    Column("told", Boolean),  # the consent that Stamped.io was told last; null = none, or unknown
     Column("doubt", Text),  # JSON: transfers whose record was sent without an answer; null = no doubt
     Column("verify_at", Float),  # when to look what such a call has done
     Column("due_at", Float),  # when an attempt is due; 0 = whatever the clock says; null = nothing waits

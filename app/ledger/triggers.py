@@ -173,11 +173,13 @@ def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
         return [cancelled]
     wanted = customer.wanted
     reopened: list[Stored] = []
-    if transfer.record_hash is not None and cancelled.status == "cancelled":
-        wanted, reopened = _taken_back(connection, customer, transfer)
+    if transfer.record_hash is not None:
+        wanted, reopened = _taken_back(connection, customer, cancelled)
     due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(connection, customer))
-    verify_at = now if customer.doubt and customer.verify_at is None else customer.verify_at
-    customers.write(connection, customer, wanted=wanted, due_at=due_at, verify_at=verify_at)
+    changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at}
+    if due_at is None and customer.owner is None and (customer.doubt or wanted.owes_no(customer.told)):
+        changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
+    customers.write(connection, customer, **changed)
     return [cancelled, *reopened]
 
 
@@ -206,14 +208,15 @@ def _judge(
     """By the rules of order; `change` None: it only asks for what is wanted."""
     wanted = customer.wanted.after(change) if change else customer.wanted
     is_newest = change is not None and wanted.id == change.id
-    brings_no = change is not None and wanted.owes_no and wanted.consented == change.moment
+    owes_no = wanted.owes_no(customer.told)
+    brings_no = change is not None and owes_no and wanted.consented == change.moment
     waits = customer.due_at is not None  # else nothing does, and need not be looked for
     opened = rows.open_of(connection, customer) if waits else ()
     pending = [each for each in opened if each.status in PENDING and each.seq != transfer.seq]
-    if not (is_newest or brings_no or transfer.always_sends) and (pending or not wanted.owes_no):
+    if not (is_newest or brings_no or transfer.always_sends) and (pending or not owes_no):
         return _Verdict(wanted, is_superseded=True)
     replaced = tuple(each for each in pending if is_newest and not each.brings_nothing)
-    owed = bool(replaced) and wanted.owes_no and customer.wanted.owes_no
+    owed = bool(replaced) and owes_no and customer.owes_no
     return _Verdict(
         wanted,
         begins=owner is not None and customer.owner is None,
@@ -310,28 +313,35 @@ def _put(
     moment = Moment(fresh["changed_at"], customer.place)
     if customer.wanted.id == transfer.id and transfer.record and moment.precedes(customer.wanted.moment):
         return customer, {}
+    before = customer
     if transfer.id in customer.doubtful and transfer.record:  # whom it may have created is still to be found
         customer = replace(customer, doubt=customers.doubting(customer, transfer.record))
-        customers.write(connection, customer, doubt=customer.doubt)
+    if transfer.place is not None and _said(transfer) == customer.wanted.consented:  # it was said all the same
+        settled = Wanted.load(customer.settled)
+        said = replace(settled, consent=customer.wanted.consent, consented=customer.wanted.consented)
+        customer = replace(customer, settled=said.dump())
+    if customer is not before:
+        customers.write(connection, customer, doubt=customer.doubt, settled=customer.settled)
     return customer, fresh | {"place": customer.place}
 
 
-def _taken_back(connection: Connection, customer: Customer, transfer: Stored) -> tuple[Wanted, list[Stored]]:
+def _taken_back(connection: Connection, customer: Customer, cancelled: Stored) -> tuple[Wanted, list[Stored]]:
     """What is wanted without this one, and the transfers that are open again for it."""
-    applied = Wanted.load(customer.applied)
-    rest = rows.since(connection, customer, applied.moment.place if applied.moment else 0)
-    wanted = order.without(applied, rows.changes_of(rest))
-    reopened = []
-    for each in rest:
-        owes = each.id == wanted.id or (
-            wanted.owes_no and each.consent is False and _said(each) == wanted.consented
-        )
-        if owes and each.status == "skipped":
-            values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
-            reopened.append(rows.change(connection, each, values | {"loading": each.record is None}))
-    mine = transfers.c.connection == customer.connection, transfers.c.customer_id == customer.customer_id
-    theirs = update(transfers).where(*mine, transfers.c.superseded_by == transfer.id)
-    connection.execute(theirs.values(superseded_by=wanted.id, reason=f"superseded by transfer {wanted.id}"))
+    settled = Wanted.load(customer.settled)
+    rest = rows.since(connection, customer, settled.moment)
+    wanted = order.without(settled, rows.changes_of(rest))
+    owes_no = wanted.owes_no(customer.told)
+    skipped = [each for each in rest if each.status == "skipped"]
+    again = [each for each in skipped if each.id == wanted.id or (owes_no and _said(each) == wanted.consented)]
+    replaced = [each for each in skipped if each.superseded_by == cancelled.id]
+    is_covered = any(each.status in PENDING for each in rows.open_of(connection, customer))
+    if owes_no and not again and not is_covered:  # it had come for that "no"
+        again = replaced[-1:]
+    values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
+    reopened = [rows.change(connection, each, values | {"loading": each.record is None}) for each in again]
+    for each in replaced:
+        if each not in again:
+            rows.change(connection, each, rows.superseded(wanted.id, each.finished_at or 0.0))
     return wanted, reopened
 
 

@@ -161,7 +161,7 @@ class Story:
         self.syncs: dict[str, bool] = {}
         """Each sync, and whether it was to be cancelled."""
         self.answers: Counter[int] = Counter()
-        self.without_retry_after = 0
+        self.without_retry_after: list[str] = []
 
     def add_person(self) -> Person:
         self.people.append(Person(len(self.people) + 1))
@@ -344,5 +344,5 @@ class Story:
             if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return answer
             if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" not in answer.headers:
-                self.without_retry_after += 1
+                self.without_retry_after.append(answer.text)
             await asyncio.sleep(0.02)  # a caller that honours Retry-After, in small
