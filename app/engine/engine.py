@@ -305,12 +305,22 @@ class Engine:
         """From the start of this replica to its end."""
         while not await self._open():
             await self._clock.sleep(_DATABASE_SECONDS)
-        self._tasks.start(self._dispatcher.live())
-        self._tasks.start(self.upkeep.live())
-        self._tasks.start(self.entry.live())
+        for work in (self._dispatcher.live(), self.upkeep.live(), self.entry.live(), self._guard()):
+            self._tasks.start(work)
         while True:
             await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
             await self._beat()
+
+    async def _guard(self) -> None:
+        """Beside the heartbeat, which must not wait for what others hold."""
+        while True:
+            await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
+            try:
+                await self._take_over()
+            except DatabaseGone:
+                continue
+            except Exception:
+                log.exception("taking over broke")
 
     async def _open(self) -> bool:
         """Whether the database could be opened and took the first heartbeat."""
@@ -342,7 +352,6 @@ class Engine:
             self._fence()
         try:
             await self.pulse.beat()
-            await self._take_over()
         except DatabaseGone as gone:
             log.warning("the database does not answer", error=str(gone))
             if self.pulse.age > replicas.FENCE_SECONDS:

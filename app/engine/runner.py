@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
+_LATER_SECONDS = 10.0  # what a caller is told to wait, as where nothing was begun
 _NO_RECORD = (
     "There is no record to send: none was received, or it was deleted after RETENTION_DAYS. Send it along; where "
     "IPAAS_API_URL is not set, none can be fetched."
@@ -255,7 +256,8 @@ class Runner:
         except TransferFailed as failed:
             return failed.failure
         except DatabaseGone:
-            return _failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.")
+            failure = _failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.")
+            return replace(failure, retry_after=_LATER_SECONDS)
         except Exception:
             log.exception("transfer broke")
             return _failure(Slug.INTERNAL_ERROR, 500)

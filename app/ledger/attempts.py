@@ -178,8 +178,8 @@ def finish(connection: Connection, claimed: Claim, result: AttemptResult, terms:
 def release(  # noqa: PLR0913 - whose work, and on which terms
     connection: Connection, name: str, customer_id: str, owner: str, now: float, terms: Terms
 ) -> list[Stored] | None:
-    """End the attempt of a replica that is gone: it runs again, in doubt. None = it ended meanwhile."""
-    customer = customers.lock(connection, name, customer_id)
+    """End the attempt of a replica that is gone: it runs again, in doubt. None = it ended, or is locked."""
+    customer = customers.lock(connection, name, customer_id, wait=False)
     if customer is None or customer.owner != owner:
         return None
     return list(_interrupted(connection, customer, _running(connection, customer), now, terms))

@@ -22,6 +22,7 @@ _KEY = and_(
 )
 _LOOK = select(customers).where(_KEY)
 _LOCK = _LOOK.with_for_update()
+_LOCK_IF_FREE = _LOOK.with_for_update(skip_locked=True)
 _WRITE = update(customers).where(_KEY)
 NOBODY = "[]"  # in doubt, with nobody to look for
 _EMPTY: dict[str, Any] = {column.name: None for column in customers.columns}
@@ -92,9 +93,9 @@ def enter(connection: Connection, name: str, customer_id: str) -> Customer:
     return Customer.of(connection.execute(_NEXT_PLACE[connection.dialect.name], values).mappings().one())
 
 
-def lock(connection: Connection, name: str, customer_id: str | None) -> Customer | None:
-    """The same without a place; None = this customer was never heard of. SQLite has one writer anyway."""
-    return _one(connection, _LOCK, name, customer_id)
+def lock(connection: Connection, name: str, customer_id: str | None, *, wait: bool = True) -> Customer | None:
+    """The same without a place. None = this customer was never heard of, or is locked and nobody is to wait."""
+    return _one(connection, _LOCK if wait else _LOCK_IF_FREE, name, customer_id)
 
 
 def look(connection: Connection, name: str, customer_id: str | None) -> Customer | None:

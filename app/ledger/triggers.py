@@ -177,8 +177,10 @@ def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
         wanted, reopened = _taken_back(connection, customer, cancelled)
     due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(connection, customer))
     changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at}
-    if due_at is None and customer.owner is None and (customer.doubt or wanted.owes_no(customer.told)):
-        changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
+    if due_at is None and customer.owner is None and wanted.id is not None:
+        was_sent = transfer.attempts > 0 and transfer.id != wanted.id  # some of it may be there
+        if was_sent or customer.doubt or wanted.owes_no(customer.told):
+            changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
     customers.write(connection, customer, **changed)
     return [cancelled, *reopened]
 

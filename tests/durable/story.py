@@ -38,6 +38,7 @@ _REST = """
         + (SELECT count(*) FROM sync_blocks)
 """
 Call = Callable[[Bridge], Awaitable[httpx.Response]]
+Consents = tuple[bool | None, ...]
 Way = Literal["record", "fetched", "body"]
 
 
@@ -82,13 +83,15 @@ class Person:
     def key(self) -> str:
         return f"C-{self.number}"
 
-    def change(self, rng: random.Random, *, came: bool = True) -> Version:
-        """Their next version, which often has another e-mail."""
+    def change(
+        self, rng: random.Random, consents: Consents = (True, False, None), *, came: bool = True
+    ) -> Version:
+        """Their next version, which often has another e-mail; with one of these consents."""
         number = len(self.versions) + 1
         email = f"person{self.number}.{number}@example.com"
         if self.versions and rng.random() < 0.6:
             email = self.versions[-1].email
-        self.versions.append(Version(number, email, rng.choice((True, False, None)), came))
+        self.versions.append(Version(number, email, rng.choice(consents), came))
         return self.versions[-1]
 
     def record(self, version: Version) -> dict[str, Any]:
@@ -168,16 +171,13 @@ class Story:
         return self.people[-1]
 
     async def tell(self, person: Person) -> None:
-        """One change, or two that arrive in the wrong order; its record comes along, or is fetched."""
+        """One change, whose record comes along or is fetched; or two at once, also in the wrong order."""
         async with person.turn:
             if person.cancelled:
                 return
             chance = self._rng.random()
-            if person.is_dated and chance < 0.2:
-                changes = [person.change(self._rng), person.change(self._rng)]
-                await self._at_ipaas(person)
-                for version in reversed(changes):
-                    await self._send(person, version, "record")
+            if chance < 0.2:
+                await self._tell_two(person)
                 return
             fetched = person.is_dated and chance < 0.45
             version = person.change(self._rng, came=not fetched)
@@ -185,6 +185,15 @@ class Story:
                 await self._at_ipaas(person)
             by_hand = not fetched and chance > 0.95
             await self._send(person, version, "fetched" if fetched else "body" if by_hand else "record")
+
+    async def _tell_two(self, person: Person) -> None:
+        """The first of them is mostly superseded before it is sent: a "no" in it must be heard all the same."""
+        changes = [person.change(self._rng, (True, False, False)), person.change(self._rng, (True, None, None))]
+        if person.is_dated:
+            await self._at_ipaas(person)
+            self._rng.shuffle(changes)
+        for version in changes:
+            await self._send(person, version, "record", patience=0)
 
     async def cancel(self, person: Person) -> None:
         """Their last change, which is cancelled if it has not begun; before it they have one that stays."""

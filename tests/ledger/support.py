@@ -82,6 +82,17 @@ def bare(
     return NewTransfer("default", customer, guid, key, trigger=trigger, promised=promised, fetch=fetch)
 
 
+SUBSCRIPTION = {True: "subscribed", False: "unsubscribed", None: "not_mapped"}
+
+
+def applied(customer: Customer) -> bool | None:
+    """The consent that an attempt with this claim tells Stamped.io: the record's own, or a "no" that is due."""
+    wanted = customer.wanted
+    is_own = wanted.consented == wanted.moment
+    again = customer.doubt is not None and wanted.consent is False
+    return wanted.consent if is_own or again or customer.owes_no else None
+
+
 @dataclass
 class Halfway:
     """Holds a transaction up in its thread, until the test lets it go on."""
@@ -188,12 +199,12 @@ class Ledger:
         """None where the attempt is not this owner's any more. A success applies what was wanted."""
         usual: dict[str, Any] = {}
         if failure is None:
-            wanted = claim.customer.wanted
-            told = "subscribed" if wanted.consent else "unsubscribed"
+            told = applied(claim.customer)
             usual = {
                 "action": "created",
                 "external_id": claim.customer.external_id or f"9{claim.customer.customer_id}",
-                "subscription": told if wanted.due else "not_mapped",
+                "subscription": SUBSCRIPTION[told],
+                "told": told,
             }
         result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at)
         return await self.do(attempts.finish, claim, result, TERMS)

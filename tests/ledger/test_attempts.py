@@ -15,6 +15,7 @@ from app.ledger.attempts import Claim
 from app.ledger.customers import Customer
 from app.ledger.order import Wanted
 from app.ledger.stored import Stored
+from app.ledger.triggers import NewTransfer
 from tests.ledger.support import (
     CUSTOMER,
     NOT_LOADED,
@@ -239,8 +240,9 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
     assert (attempt["number"], attempt["outcome"], attempt["steps"]) == (1, "succeeded", '{"upsert": 0.25}')
     customer = await ledger.customer()
     assert (customer.external_id, customer.owner, customer.sending) == ("143491", None, None)
-    assert (customer.wanted.owes_no, customer.due_at, customer.doubt) == (False, None, None)
-    assert Wanted.load(customer.applied) == customer.wanted
+    assert (customer.owes_no, customer.due_at, customer.doubt) == (False, None, None)
+    assert customer.told is False
+    assert Wanted.load(customer.settled) == customer.wanted
     assert not finished.is_due
     assert customer.knows_link_at("1796")
     assert customer.knows_link_at(None)
@@ -270,16 +272,16 @@ async def test_a_consent_that_comes_while_it_runs_is_applied_next(ledger: Ledger
     running = await ledger.begun(change(5, consent=True))
     await ledger.pending(change(6, consent=False, promised=True))
     assert (await ledger.finish(running)).is_due
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
     claim = await ledger.claim()
-    assert claim.customer.wanted.owes_no
+    assert claim.customer.owes_no
     await ledger.finish(claim)
-    assert not (await ledger.wanted()).owes_no
+    assert not (await ledger.customer()).owes_no
 
 
 async def test_a_no_that_a_successful_attempt_did_not_tell_stays_due(ledger: Ledger) -> None:
-    await ledger.finish(await ledger.begun(change(5, consent=False)), subscription=None)
-    assert (await ledger.wanted()).owes_no
+    await ledger.finish(await ledger.begun(change(5, consent=False)), subscription=None, told=None)
+    assert (await ledger.customer()).owes_no
 
 
 # ---- failure
@@ -294,7 +296,53 @@ async def test_a_refusal_is_told_and_recorded(ledger: Ledger) -> None:
     assert failed.documented_failure() == REFUSED
     assert await ledger.outcomes(failed) == [(1, "failed")]
     customer = await ledger.customer()
-    assert (customer.external_id, customer.applied, customer.due_at) == ("143491", None, None)
+    assert (customer.external_id, customer.told, customer.due_at) == ("143491", None, None)
+    assert Wanted.load(customer.settled) == customer.wanted, "nobody can take it back any more"
+
+
+@pytest.mark.parametrize("told", [True, None])
+async def test_what_waits_is_not_settled(ledger: Ledger, *, told: bool | None) -> None:
+    await ledger.succeeded(change(4, consent=False))
+    before = await ledger.customer()
+    claim = await ledger.begun(change(5, consent=True, promised=True))
+    await ledger.finish(claim, RETRYABLE, told=told)
+    customer = await ledger.customer()
+    assert customer.settled == before.settled
+    assert customer.told is (told or False), "but what was told, was told"
+
+
+async def fail_until_the_last_try(ledger: Ledger, new: NewTransfer) -> Stored:
+    """A promised one that fails for good with its next try."""
+    transfer = await ledger.waiting(new)
+    for _ in range(order.MAX_TRIES - 2):
+        due_at = (await ledger.customer()).due_at
+        assert due_at is not None
+        ledger.now = due_at
+        await ledger.finish(await ledger.claim(), RETRYABLE)
+    assert (await ledger.row(transfer)).tries == order.MAX_TRIES - 1
+    return transfer
+
+
+async def test_the_failure_of_another_settles_nothing(ledger: Ledger) -> None:
+    """The record that is wanted waits for its next try; a run by hand beside it ends."""
+    await ledger.succeeded(change(1, consent=True))
+    settled = (await ledger.customer()).settled
+    by_hand = await fail_until_the_last_try(ledger, replace(bare("manual", fetch=False), promised=True))
+    waiting = await ledger.pending(change(5, consent=False, promised=True))
+    await ledger.finish(await ledger.claim(), RETRYABLE)
+    assert [(await ledger.row(each)).status for each in (by_hand, waiting)] == ["failed", "waiting"]
+    assert (await ledger.customer()).settled == settled
+
+
+async def test_a_no_beside_a_record_that_failed_for_good_can_still_be_taken_back(ledger: Ledger) -> None:
+    await ledger.succeeded(change(1, consent=True))
+    record = await fail_until_the_last_try(ledger, change(9, promised=True))
+    no = await ledger.pending(change(5, consent=False, promised=True))
+    await ledger.finish(await ledger.claim(), RETRYABLE)
+    assert [(await ledger.row(each)).status for each in (record, no)] == ["failed", "waiting"]
+    await ledger.cancel(no)
+    customer = await ledger.customer()
+    assert (customer.wanted.id, customer.wanted.consent, customer.owes_no) == (record.id, True, False)
 
 
 async def test_what_is_promised_is_tried_six_times_on_schedule(ledger: Ledger) -> None:
@@ -336,14 +384,14 @@ async def test_where_a_try_waits_that_one_looks_what_a_time_out_left(ledger: Led
 
 
 @pytest.mark.parametrize("failure", [RETRYABLE, REFUSED])
-@pytest.mark.parametrize("told", ["unsubscribed", "unchanged", None])
+@pytest.mark.parametrize("told", [False, None])
 async def test_a_no_that_was_told_is_not_due_whatever_failed_else(
-    ledger: Ledger, failure: Any, told: str | None
+    ledger: Ledger, failure: Any, *, told: bool | None
 ) -> None:
-    await ledger.finish(await ledger.begun(change(5, consent=False)), failure, subscription=told)
+    await ledger.finish(await ledger.begun(change(5, consent=False)), failure, told=told)
     customer = await ledger.customer()
-    assert customer.wanted.owes_no is (told is None)
-    assert customer.applied is None, "the record was not"
+    assert customer.owes_no is (told is None)
+    assert customer.told is told
 
 
 @pytest.mark.parametrize("promised", [True, False])
@@ -414,7 +462,7 @@ async def test_a_newer_one_behind_what_is_released_takes_over(ledger: Ledger) ->
     assert (old.status, old.superseded_by) == ("skipped", newer.id)
     assert (await ledger.row(newer)).promised
     claim = await ledger.claim()
-    assert ([each.seq for each in claim.covered], claim.customer.wanted.owes_no) == ([newer.seq], True)
+    assert ([each.seq for each in claim.covered], claim.customer.owes_no) == ([newer.seq], True)
 
 
 async def test_what_brings_the_process_down_each_time_ends(ledger: Ledger) -> None:
@@ -446,7 +494,7 @@ async def test_also_where_the_call_was_repeated_with_success(ledger: Ledger) -> 
     customer = await ledger.customer()
     assert customer.doubtful == [claim.lead.id]
     assert customer.verify_at == order.verify_at(ledger.now - 5, TERMS.timeout_seconds)
-    assert not customer.wanted.owes_no
+    assert not customer.owes_no
 
 
 async def test_who_was_answered_is_not_in_doubt(ledger: Ledger) -> None:
@@ -601,18 +649,23 @@ async def test_what_was_tried_is_known_also_where_a_repeat_brings_another_record
 
 
 async def test_an_id_is_its_last_ones_who_added_it(ledger: Ledger) -> None:
-    await ledger.finish(await ledger.begun(change(customer="A")), external_id="1", written_back=True)
+    done = await ledger.begun(change(customer="A", consent=False))
+    await ledger.finish(done, external_id="1", written_back=True)
+    await ledger.finish(await ledger.begun(change(customer="B", consent=False)), external_id="2")
+    assert (await ledger.customer("A")).told is (await ledger.customer("B")).told is False
     claim = await ledger.begun(change(customer="B"))
     await ledger.do(customers.take, claim.customer, "1")
     former, owner = await ledger.customer("A"), await ledger.customer("B")
-    assert (former.external_id, former.written_back) == (None, False)
-    assert (owner.external_id, owner.written_back) == ("1", False)
+    assert (former.external_id, former.written_back, former.told) == (None, False, None)
+    assert (owner.external_id, owner.written_back, owner.told) == ("1", False, None)
     assert await ledger.database.read(customers.owner_of, "default", "1", "A") == "B"
     assert await ledger.database.read(customers.owner_of, "default", "1", "B") is None
     assert await ledger.database.read(customers.owner_of, "another", "1", "A") is None
     await ledger.do(customers.take, claim.customer, "1")
     assert (await ledger.customer("B")).external_id == "1"
     assert (await ledger.begun(change(customer="A"))).customer.external_id is None, "it is added anew"
+    assert former.owes_no, "and told anew"
+    assert owner.owes_no
 
 
 async def test_nobody_knows_a_link_that_was_only_just_taken(ledger: Ledger) -> None:

@@ -89,7 +89,7 @@ async def test_a_sync_is_applied_with_what_waits_and_ends_with_it(ledger: Ledger
     (mine,) = await add(ledger, "1", fetch=False)
     assert await ledger.row(waiting) == waiting
     claim = await ledger.claim("1")
-    assert claim.customer.wanted.owes_no
+    assert claim.customer.owes_no
     await ledger.finish(claim)
     assert {(await ledger.row(each)).status for each in (waiting.seq, mine)} == {"succeeded"}
 
@@ -118,7 +118,7 @@ async def test_cancelling_a_sync_leaves_a_no_that_waits(ledger: Ledger, *, fetch
     assert (await ledger.row(mine)).status == "cancelled"
     ledger.now += 10**6
     claim = await ledger.claim()
-    assert (claim.lead.seq, claim.customer.wanted.owes_no) == (no.seq, True)
+    assert (claim.lead.seq, claim.customer.owes_no) == (no.seq, True)
 
 
 async def test_cancelled_reruns_have_failed_again(ledger: Ledger) -> None:

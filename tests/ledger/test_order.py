@@ -40,13 +40,11 @@ class Known(NamedTuple):
     id: str | None
     consent: bool | None
     consented_at: float | None
-    due: bool
-    owes_no: bool
 
     @classmethod
     def of(cls, wanted: Wanted) -> Known:
         at = wanted.consented.at if wanted.consented else None
-        return cls(wanted.id, wanted.consent, at, wanted.due, wanted.owes_no)
+        return cls(wanted.id, wanted.consent, at)
 
 
 @given(moments, moments)
@@ -72,23 +70,27 @@ def test_receipt_decides_a_tie_and_where_one_has_no_date(at: float | None, place
 
 
 @pytest.mark.parametrize(
-    ("said", "newest", "consent", "due"),
+    ("said", "newest", "consent"),
     [
-        ([(1, True)], 1, True, True),
-        ([(1, False)], 1, False, True),
-        ([(1, None)], 1, None, False),
-        ([(2, False), (3, None)], 3, False, True),
-        ([(2, True), (3, None)], 3, True, False),  # a cleared field may mean withdrawn
-        ([(3, None), (2, True)], 3, True, False),
-        ([(3, None), (2, False)], 3, False, True),
-        ([(9, False), (5, True)], 9, False, True),
-        ([(9, True), (5, False)], 9, True, True),
-        ([(5, True), (9, False)], 9, False, True),
-        ([(2, False), (3, None), (4, True)], 4, True, True),
-        ([(5, True), (5, False)], 5, False, True),
-        ([(5, False), (5, True)], 5, True, True),
-        ([(None, False), (None, True)], None, True, True),
-        ([(5, False), (None, None)], None, False, True),
+        ([(1, True)], 1, True),
+        ([(1, False)], 1, False),
+        ([(1, None)], 1, None),
+        ([(2, False), (3, None)], 3, False),
+        ([(2, True), (3, None)], 3, True),
+        ([(3, None), (2, True)], 3, True),
+        ([(3, None), (2, False)], 3, False),
+        ([(9, False), (5, True)], 9, False),
+        ([(9, True), (5, False)], 9, True),
+        ([(5, True), (9, False)], 9, False),
+        ([(2, False), (3, None), (4, True)], 4, True),
+        ([(5, True), (5, False)], 5, False),
+        ([(5, False), (5, True)], 5, True),
+        ([(None, False), (None, True)], None, True),
+        ([(5, False), (None, None)], None, False),
+        ([(9, True), (None, None), (5, False)], 5, False),  # the newest by receipt, so what it says itself counts
+        ([(9, False), (None, None), (5, True)], 5, True),
+        ([(9, None), (5, False), (3, True)], 9, False),
+        ([(9, None), (3, True), (5, False)], 9, False),
     ],
     ids=str,
 )
@@ -96,14 +98,21 @@ def test_what_is_wanted(
     said: list[tuple[float | None, bool | None]],
     newest: float | None,
     consent: bool | None,  # noqa: FBT001 - three-valued
-    *,
-    due: bool,
 ) -> None:
     wanted = received(*said)
     assert wanted.moment is not None
     assert (wanted.id, wanted.moment.at) == (f"id-{newest}", newest)
-    assert (wanted.consent, wanted.due) == (consent, due)
-    assert wanted.owes_no is (due and consent is False)
+    assert wanted.consent is consent
+
+
+@pytest.mark.parametrize("consent", [True, False, None])
+@pytest.mark.parametrize("told", [True, False, None])
+def test_only_a_no_is_due_beside_the_record_and_until_it_was_told(
+    consent: bool | None,  # noqa: FBT001 - three-valued
+    told: bool | None,  # noqa: FBT001 - three-valued
+) -> None:
+    for wanted in (received((1, consent)), received((1, consent), (2, None)), received((2, None), (1, consent))):
+        assert wanted.owes_no(told) is (consent is False and told is not False)
 
 
 dated = st.lists(st.tuples(dates, consents), unique_by=lambda said: said[0], max_size=6)
@@ -113,8 +122,7 @@ dated = st.lists(st.tuples(dates, consents), unique_by=lambda said: said[0], max
 def test_the_order_of_receipt_of_dated_changes_changes_nothing(
     earlier: list[tuple[float, bool | None]], said: list[tuple[float, bool | None]], data: st.DataObject
 ) -> None:
-    told = received(*earlier)
-    base = told.applied(told)
+    base = received(*earlier)
     known = {each[0] for each in earlier}
     fresh = [each for each in said if each[0] not in known]
     other = data.draw(st.permutations(fresh))
@@ -131,56 +139,70 @@ def test_the_newest_record_and_the_newest_readable_consent_are_wanted(
     wanted = received(*said)
     assert wanted.id == f"id-{newest}"
     if said_last is None:
-        assert (wanted.consent, wanted.consented, wanted.due) == (None, None, False)
+        assert (wanted.consent, wanted.consented) == (None, None)
         return
     at, consent = said_last
-    due = consent is False or at == newest
-    assert Known.of(wanted) == (f"id-{newest}", consent, at, due, consent is False)
+    assert Known.of(wanted) == (f"id-{newest}", consent, at)
+
+
+@given(st.lists(st.tuples(st.none() | st.sampled_from([1.0, 2.0, 3.0]), consents), min_size=1, max_size=6))
+def test_what_the_newest_record_says_itself_always_counts(said: list[tuple[float | None, bool | None]]) -> None:
+    """Also where records without a date make the order one of receipt, which a newer consent may be out of."""
+    wanted = Wanted()
+    for each in changes(*said):
+        wanted, before = wanted.after(each), wanted
+        is_newest = wanted.moment == each.moment
+        assert is_newest is not each.moment.precedes(before.moment)
+        if each.consent is None:
+            assert (wanted.consent, wanted.consented) == (before.consent, before.consented)
+        elif is_newest or not each.moment.precedes(before.consented):
+            assert (wanted.consent, wanted.consented) == (each.consent, each.moment)
+        else:
+            assert wanted == before
 
 
 @given(moments, st.lists(moments))
 def test_no_number_of_absent_consents_loses_a_no(said: Moment, absent: list[Moment]) -> None:
     wanted = Wanted().after(Change("no", said, consent=False))
     wanted = after(wanted, [Change("absent", moment, None) for moment in absent])
-    assert wanted.owes_no
+    assert wanted.owes_no(None)
     assert wanted.consented == said
 
 
 @given(st.none() | dates, st.none() | dates)
-def test_a_later_absent_consent_drops_a_due_yes(at: float | None, later: float | None) -> None:
+def test_a_yes_is_the_newest_records_own_or_none(at: float | None, later: float | None) -> None:
+    """A cleared field may mean withdrawn: nothing beside the record asks for a yes."""
     wanted = received((at, True), (later, None))
-    assert wanted.due is (at is not None and later is not None and later < at)
+    is_own = wanted.consented == wanted.moment
+    assert is_own is (at is not None and later is not None and later < at)
+    assert not any(wanted.owes_no(told) for told in (True, False, None))
 
 
-def test_what_was_applied_is_not_due_any_more() -> None:
-    begun_with = received((1, False))
-    assert begun_with.applied(begun_with) == replace(begun_with, due=False)
-    assert not begun_with.applied(begun_with).owes_no
-    told = begun_with.applied(begun_with)
-    assert told.after(Change("absent", Moment(2, 2), None)).due is False
+def test_a_no_that_came_while_a_yes_was_applied_is_due() -> None:
+    begun_with = received((1, True))
+    since = begun_with.after(Change("since", Moment(2, 2), consent=False))
+    assert since.owes_no(begun_with.consent)
 
 
-@pytest.mark.parametrize("consent", [True, False])
-def test_a_consent_that_came_meanwhile_stays_due(*, consent: bool) -> None:
-    begun_with = received((1, not consent))
-    since = begun_with.after(Change("since", Moment(2, 2), consent))
-    assert since.applied(begun_with) == since
-    assert since.due
-
-
-def test_an_absent_consent_that_came_meanwhile_makes_nothing_due_again() -> None:
+def test_an_absent_consent_makes_nothing_due_again() -> None:
     begun_with = received((1, False))
     since = begun_with.after(Change("since", Moment(2, 2), None))
-    assert not since.applied(begun_with).due
-    assert since.applied(begun_with).id == "since"
+    assert since.id == "since"
+    assert not since.owes_no(begun_with.consent)
+
+
+def test_a_no_is_due_again_where_a_yes_was_told_since() -> None:
+    """Whatever became of the yes: what counts is what Stamped.io was told last."""
+    no, yes = changes((1, False), (2, True))
+    told = Wanted().after(no).after(yes).consent
+    assert without(Wanted().after(no), []).owes_no(told)
 
 
 @given(st.lists(st.tuples(st.none() | dates, consents), min_size=1, max_size=6), dated, st.data())
 def test_without_one_all_is_as_if_it_had_never_come(
     said: list[tuple[float | None, bool | None]], earlier: list[tuple[float, bool | None]], data: st.DataObject
 ) -> None:
-    told = received(*earlier)
-    base = told.applied(told)
+    base = received(*earlier)
     known = changes(*said, first=len(earlier) + 1)
     left_out = data.draw(st.sampled_from(known))
     rest = [each for each in known if each is not left_out]
@@ -188,21 +210,23 @@ def test_without_one_all_is_as_if_it_had_never_come(
     assert without(base, shuffled) == after(base, rest)
 
 
-def test_without_what_an_absent_consent_had_dropped_a_yes_is_due_again() -> None:
+def test_without_what_an_absent_consent_had_dropped_a_yes_is_the_records_own_again() -> None:
     yes, absent, no = changes((2, True), (3, None), (4, False))
-    assert without(Wanted(), [yes, absent, no]).owes_no
-    assert not without(Wanted(), [yes, absent]).due
-    assert without(Wanted(), [yes]).due
+    assert without(Wanted(), [yes, absent, no]).owes_no(True)  # noqa: FBT003 - what Stamped.io was told
+    dropped, left = without(Wanted(), [yes, absent]), without(Wanted(), [yes])
+    assert (dropped.consent, dropped.consented == dropped.moment) == (True, False)
+    assert (left.consent, left.consented == left.moment) == (True, True)
 
 
-@given(st.builds(Wanted, st.none() | st.text(), st.none() | moments, consents, st.none() | moments, st.booleans()))
+@given(st.builds(Wanted, st.none() | st.text(), st.none() | moments, consents, st.none() | moments))
 def test_what_is_wanted_comes_back_as_it_was_stored(wanted: Wanted) -> None:
     assert Wanted.load(wanted.dump()) == wanted
 
 
 def test_nothing_is_wanted_of_a_customer_who_was_never_heard_of() -> None:
     assert Wanted.load(None) == Wanted()
-    assert Known.of(Wanted()) == (None, None, None, False, False)
+    assert Known.of(Wanted()) == (None, None, None)
+    assert not Wanted().owes_no(None)
 
 
 @pytest.mark.parametrize(("tries", "minutes"), [(1, 20), (2, 60), (3, 120), (4, 200), (5, 300)])

@@ -20,6 +20,7 @@ from tests.ledger.support import (
     RETRYABLE,
     Halfway,
     Ledger,
+    applied,
     bare,
     change,
     changed,
@@ -187,7 +188,7 @@ async def test_an_older_no_is_due_beside_the_newer_record_that_waits(ledger: Led
     waiting = await ledger.waiting(change(9, promised=True))
     older = await ledger.accept(change(5, consent=False))
     assert older.claim is not None
-    assert (older.claim.customer.wanted.id, older.claim.customer.wanted.owes_no) == (waiting.id, True)
+    assert (older.claim.customer.wanted.id, older.claim.customer.owes_no) == (waiting.id, True)
     assert {each.seq for each in older.claim.covered} == {waiting.seq, older.transfer.seq}
     assert first_name(older) == "minute 9"
     await ledger.finish(older.claim)
@@ -199,8 +200,9 @@ async def test_an_older_yes_is_superseded_and_never_due(ledger: Ledger) -> None:
     await ledger.waiting(change(9, promised=True))
     older = await ledger.accept(change(5, consent=True))
     assert older.transfer.status == "skipped"
-    wanted = await ledger.wanted()
-    assert (wanted.consent, wanted.due) == (True, False)
+    customer = await ledger.customer()
+    assert (customer.wanted.consent, customer.owes_no) == (True, False)
+    assert customer.wanted.consented != customer.wanted.moment, "the record that is sent says nothing"
 
 
 async def test_a_no_that_failed_is_applied_with_whatever_comes_next(ledger: Ledger) -> None:
@@ -208,11 +210,11 @@ async def test_a_no_that_failed_is_applied_with_whatever_comes_next(ledger: Ledg
     failed = await ledger.failed(change(9, consent=False))
     older = await ledger.accept(change(5, consent=True))
     assert older.claim is not None
-    assert older.claim.customer.wanted.owes_no
+    assert older.claim.customer.owes_no
     assert first_name(older) == "minute 9"
     await ledger.finish(older.claim)
     assert_superseded(await ledger.row(older.transfer), failed)
-    assert not (await ledger.wanted()).owes_no
+    assert not (await ledger.customer()).owes_no
     assert (await ledger.accept(change(5, consent=True))).transfer.status == "skipped"
 
 
@@ -221,7 +223,10 @@ async def test_a_no_stays_due_behind_absent_ones_and_a_yes_does_not(ledger: Ledg
         await ledger.waiting(change(2, consent=consent, customer=customer, promised=True))
         entered = await ledger.accept(change(3, customer=customer))
         assert entered.claim is not None
-        assert entered.claim.customer.wanted.due is (consent is False)
+        assert entered.claim.customer.owes_no is (consent is False)
+        assert applied(entered.claim.customer) is (None if consent else False)
+        await ledger.finish(entered.claim)
+        assert (await ledger.customer(customer)).told is (None if consent else False)
 
 
 async def test_a_repeat_of_the_first_notification_never_overwrites_a_no_of_the_same_date(ledger: Ledger) -> None:
@@ -236,8 +241,7 @@ async def test_a_repeat_of_the_first_notification_never_overwrites_a_no_of_the_s
 async def test_the_consent_of_a_run_by_hand_counts_as_the_newest(ledger: Ledger, failure: Any) -> None:
     await ledger.succeeded(change(9, consent=True))
     await ledger.failed(change(5, consent=False, trigger="manual"), failure)
-    wanted = await ledger.wanted()
-    assert wanted.owes_no
+    assert (await ledger.customer()).owes_no
 
 
 async def test_the_consent_of_a_run_by_hand_counts_as_the_newest_also_behind_an_undated_record(
@@ -246,7 +250,7 @@ async def test_the_consent_of_a_run_by_hand_counts_as_the_newest_also_behind_an_
     await ledger.succeeded(change(9, consent=True))
     await ledger.succeeded(change(None))
     claim = await ledger.begun(change(5, consent=False, trigger="manual"))
-    assert claim.customer.wanted.owes_no
+    assert claim.customer.owes_no
 
 
 # ---- promises
@@ -395,9 +399,9 @@ async def test_a_no_that_a_repeat_says_no_more_stays_due(ledger: Ledger) -> None
     """Also where a later trigger is taken back, and what is wanted is found anew."""
     await ledger.failed(change(5, consent=False, guid=GUID))
     await ledger.failed(change(6, guid=GUID))
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
     await ledger.cancel(await ledger.pending(change(7, promised=True)))
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
 
 
 # ---- runs by hand
@@ -439,7 +443,7 @@ async def test_a_run_by_hand_without_a_record_ends_nothing(ledger: Ledger) -> No
     assert by_hand.ended == ()
     assert by_hand.claim is not None
     assert {each.seq for each in by_hand.claim.covered} == {waiting.seq, by_hand.transfer.seq}
-    assert by_hand.claim.customer.wanted.owes_no
+    assert by_hand.claim.customer.owes_no
     await ledger.finish(by_hand.claim)
     assert (await ledger.row(waiting)).status == "succeeded"
     assert (await ledger.row(by_hand.transfer)).status == "succeeded"
@@ -586,14 +590,16 @@ async def test_an_older_one_with_a_record_does_not_end_one_that_loads(ledger: Le
     await ledger.succeeded(change(3, consent=True))
     entered = await ledger.loaded(loading, 12, consent=False)
     assert first_name(entered) == "minute 12"
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
 
 
 async def test_a_loaded_older_record_leaves_a_due_no_due(ledger: Ledger) -> None:
     await ledger.waiting(change(9, consent=False, promised=True))
     assert (await ledger.loaded(await ledger.loading(), 5, consent=True)).transfer.status == "skipped"
-    wanted = await ledger.wanted()
-    assert (wanted.owes_no, wanted.moment and wanted.moment.at) == (True, date(9))
+    customer = await ledger.customer()
+    assert customer.owes_no
+    assert customer.wanted.moment is not None
+    assert customer.wanted.moment.at == date(9)
 
 
 @pytest.mark.parametrize("trigger", ["manual", "sync"])
@@ -720,16 +726,16 @@ async def test_a_no_beside_the_record_is_due_again(ledger: Ledger) -> None:
     newer = await ledger.waiting(change(9, promised=True))
     no = await ledger.pending(change(5, consent=False, promised=True))
     await ledger.cancel(await ledger.pending(change(10, consent=True, promised=True)))
-    wanted = await ledger.wanted()
-    assert (wanted.id, wanted.owes_no) == (newer.id, True)
+    customer = await ledger.customer()
+    assert (customer.wanted.id, customer.owes_no) == (newer.id, True)
     assert {(await ledger.row(each)).status for each in (newer, no)} == {"accepted"}
 
 
 async def test_a_cancelled_no_is_not_owed(ledger: Ledger) -> None:
     await ledger.succeeded(change(1, consent=True))
     await ledger.cancel(await ledger.waiting(change(2, consent=False, promised=True)))
-    wanted = await ledger.wanted()
-    assert (wanted.consent, wanted.due) == (True, False)
+    customer = await ledger.customer()
+    assert (customer.wanted.consent, customer.owes_no, customer.verify_at) == (True, False, None)
 
 
 async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
@@ -741,7 +747,7 @@ async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
             sync = (await ledger.loaded(sync, 5, consent=False, owner=None)).transfer
             assert_superseded(await ledger.row(no), sync)
         await ledger.cancel(sync)
-        assert (await ledger.wanted()).owes_no
+        assert (await ledger.customer()).owes_no
         assert (await ledger.row(no)).status in {"accepted", "waiting"}
     assert (await ledger.claim()).lead.seq == no.seq
 
@@ -807,8 +813,7 @@ async def happen(ledger: Ledger, what: str, new: NewTransfer) -> None:
         case "pending":
             await ledger.pending(replace(new, promised=True))
         case "told":
-            told = "subscribed" if new.consent else "unsubscribed"
-            await ledger.finish(await ledger.begun(new), RETRYABLE, subscription=told)
+            await ledger.finish(await ledger.begun(new), RETRYABLE, told=new.consent)
         case "sent":
             await ledger.finish(await ledger.claim())
 
@@ -823,10 +828,12 @@ async def test_a_trigger_that_is_taken_back_leaves_what_was_wanted(
     await ledger.succeeded(change(0))
     for what, minute, said in HISTORIES[history]:
         await happen(ledger, what, change(minute, consent=said))
-    before = await ledger.wanted()
+    before = await ledger.customer()
     cancelled = await ledger.pending(change(20, consent=consent, promised=True))
     assert await ledger.cancel(cancelled)
-    assert await ledger.wanted() == before
+    after = await ledger.customer()
+    assert (after.wanted, after.told, after.owes_no) == (before.wanted, before.told, before.owes_no)
+    assert not after.owes_no or after.due_at is not None or after.verify_at is not None, "nobody applies the no"
 
 
 async def test_what_was_cancelled_and_runs_again_is_wanted_again_after_the_next_is_taken_back(
@@ -837,9 +844,9 @@ async def test_what_was_cancelled_and_runs_again_is_wanted_again_after_the_next_
     await ledger.cancel(no)
     await ledger.succeeded(change(3))
     await ledger.again(no, None, promised=True)
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
     await ledger.cancel(await ledger.pending(change(6, promised=True)))
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
     assert (await ledger.row(no)).status == "accepted"
 
 
@@ -850,8 +857,9 @@ async def test_what_a_cancelled_rerun_replaced_is_wanted_again_with_its_promise(
     assert_superseded(await ledger.row(waiting), repeat.transfer)
     await ledger.cancel(repeat.transfer)
     assert (await ledger.customer()).due_at is not None
+    assert (await ledger.row(waiting)).promised
     claim = await ledger.claim()
-    assert claim.customer.wanted.owes_no
+    assert claim.customer.owes_no
     await ledger.finish(claim)
     assert (await ledger.row(waiting)).status in {"succeeded", "skipped"}
 
@@ -864,16 +872,58 @@ async def test_a_promise_beside_what_runs_comes_back_too(ledger: Ledger) -> None
     await ledger.cancel(await ledger.pending(change(9, promised=True)))
     await ledger.finish(running, RETRYABLE)
     assert (await ledger.customer()).due_at is not None, "a 202 was given, and the no is still owed"
-    assert (await ledger.claim()).customer.wanted.owes_no
+    assert (await ledger.claim()).customer.owes_no
 
 
 async def test_a_no_that_a_cancelled_yes_had_overwritten_is_due_again(ledger: Ledger) -> None:
     """Its attempt told Stamped.io, then failed at something else, and waits."""
     await ledger.succeeded(change(1, consent=False))
     claim = await ledger.begun(change(2, consent=True, promised=True))
-    await ledger.finish(claim, RETRYABLE, external_id="9", subscription="subscribed")
+    await ledger.finish(claim, RETRYABLE, external_id="9", subscription="subscribed", told=True)
     assert await ledger.cancel(claim.lead)
-    assert (await ledger.wanted()).owes_no
+    assert (await ledger.customer()).owes_no
+    (verification,) = await ledger.claim_due()
+    assert (verification.verifies, verification.customer.doubtful) == (True, [])
+    assert verification.customer.owes_no
+    await ledger.finish(verification)
+    customer = await ledger.customer()
+    assert (customer.told, customer.owes_no, customer.doubt, customer.verify_at) == (False, False, None, None)
+
+
+async def test_a_no_that_nobody_waits_for_is_applied_after_a_cancel(ledger: Ledger) -> None:
+    """Its own caller was told the error; what would have applied it is cancelled, and nothing is left open."""
+    await ledger.failed(change(5, consent=False))
+    await ledger.cancel(await ledger.pending(change(6, promised=True)))
+    (verification,) = await ledger.claim_due()
+    assert verification.verifies
+    assert verification.customer.owes_no
+
+
+async def test_a_cancel_beside_what_runs_leaves_the_no_to_that(ledger: Ledger) -> None:
+    running = await ledger.begun(change(5, consent=False))
+    await ledger.cancel(await ledger.pending(change(6, promised=True)))
+    assert (await ledger.customer()).verify_at is None
+    await ledger.finish(running)
+    customer = await ledger.customer()
+    assert (customer.owes_no, customer.due_at, customer.verify_at) == (False, None, None)
+
+
+@pytest.mark.parametrize("consent", [True, False, None])
+@pytest.mark.parametrize("said", [True, False, None])
+async def test_a_cancelled_rerun_has_its_old_record_again(
+    ledger: Ledger,
+    said: bool | None,  # noqa: FBT001 - three-valued
+    consent: bool | None,  # noqa: FBT001 - three-valued
+) -> None:
+    failed = await ledger.failed(change(5, consent=said, guid=GUID))
+    before = await ledger.customer()
+    again = await ledger.accept(change(6, consent=consent, guid=GUID, promised=True), None)
+    assert (again.transfer.seq, again.transfer.changed_at) == (failed.seq, date(6))
+    await ledger.cancel(again.transfer)
+    assert replace(await ledger.row(failed), before=None) == replace(failed, before=None)
+    customer = await ledger.customer()
+    assert (customer.wanted, customer.owes_no) == (before.wanted, said is False)
+    assert first_name(await ledger.again(failed)) == "minute 5"
 
 
 # ---- at the same time
