@@ -926,6 +926,47 @@ async def test_a_cancelled_rerun_has_its_old_record_again(
     assert first_name(await ledger.again(failed)) == "minute 5"
 
 
+async def test_a_promised_rerun_that_was_replaced_is_wanted_again(ledger: Ledger) -> None:
+    """It had failed for good before; its re-run is a promise of its own."""
+    failed = await ledger.failed(change(5))
+    await ledger.again(failed, None, promised=True)
+    await ledger.cancel(await ledger.pending(change(6, promised=True)))
+    again = await ledger.row(failed)
+    assert (again.status, again.promised, again.superseded_by) == ("accepted", True, None)
+    assert (await ledger.claim()).lead.seq == failed.seq
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+async def test_a_cancelled_yes_hides_no_no_also_where_a_repeat_had_brought_another_record(
+    ledger: Ledger, *, repeated: bool
+) -> None:
+    await ledger.failed(change(1, consent=False), REFUSED)
+    yes = await ledger.waiting(change(5, consent=True, guid=GUID, promised=True))
+    if repeated:
+        await ledger.accept(change(6, guid=GUID, promised=True), None)
+    await ledger.cancel(yes)
+    assert (await ledger.row(yes)).status == "cancelled"
+    assert (await ledger.customer()).owes_no
+
+
+@pytest.mark.parametrize("later", [True, None])
+async def test_what_was_replaced_long_ago_is_not_wanted_again_behind_an_undated_record(
+    ledger: Ledger,
+    later: bool | None,  # noqa: FBT001 - three-valued
+) -> None:
+    """By its date it is newer than the no, but what came between has none: the no was received last."""
+    yes = await ledger.pending(change(5, consent=True, promised=True))
+    await ledger.pending(change(None, promised=True))
+    await ledger.failed(change(4, consent=False), REFUSED)
+    before = await ledger.customer()
+    assert before.owes_no
+    await ledger.cancel(await ledger.pending(change(9, consent=later, promised=True)))
+    customer = await ledger.customer()
+    assert customer.wanted == before.wanted
+    assert customer.owes_no
+    assert (await ledger.row(yes)).status == "skipped"
+
+
 # ---- at the same time
 
 
