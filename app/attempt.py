@@ -37,13 +37,21 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What is due beside the record: `no` = a "no" that an earlier record said, and that was never applied.
+    """What is known beside the record.
 
-    `in_doubt`: an earlier call had no answer and may still take effect, so no state that is read can be trusted.
+    `no`: a "no" that an earlier record said is due. `said_no`: a "no" is the newest that could be read, and
+    `told_to` the Stamped.io id that was told last. `in_doubt`: an earlier call had no answer and may still take
+    effect, so no state that is read can be trusted.
     """
 
     no: bool = False
+    said_no: bool = False
+    told_to: str | None = None
     in_doubt: bool = False
+
+    def is_no(self, external_id: str | None) -> bool:
+        """Whether a "no" comes before what the record says, for the customer with this id at Stamped.io."""
+        return self.no or (self.said_no and (self.in_doubt or external_id != self.told_to))
 
 
 NOTHING_DUE: Final = Consent()

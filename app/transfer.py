@@ -186,7 +186,7 @@ class Transfer:
             progress.subscription = None
             with _failing_as(Slug.SUBSCRIPTION, self.connection, fields):
                 await self._subscribe(saved, fields.email, wanted=wanted)
-        if fault is not None:
+        if fault is not None and not self.verifies:  # whose record it is has been told already
             text = self.connection.redactor.text(str(fault), names=fields.names)
             progress.subscription = None if wanted is None else progress.subscription
             raise TransferFailed(_refusal(Slug.SUBSCRIPTION, text)) from None
@@ -194,12 +194,13 @@ class Transfer:
             progress.notes.append("The record carries no consent value; the subscription was left as it is.")
 
     def _wanted(self) -> tuple[bool | None, Exception | None]:
-        """The consent, and why the record's own could not be read. A "no" that is due comes first."""
+        """The consent, and why the record's own could not be read. No "yes" comes before a newer "no"."""
         try:
             said, fault = self.connection.mapping.wants_subscription(self.record), None
         except (UnreadableConsent, ValueFault) as unreadable:
             said, fault = None, unreadable
-        return (False if self.due.no else said), fault
+        is_no = self.due.is_no(self.progress.external_id) or (said is True and self.due.said_no)
+        return (False if is_no else said), fault
 
     async def _subscribe(self, saved: StampedCustomer, email: str, *, wanted: bool) -> None:
         """In doubt no state is trusted, and the call is always made."""

@@ -9,7 +9,7 @@ from app.attempt import Consent, Link
 from app.catalog import Slug
 from tests.support import EMAIL, FakeLinks, Wire, customer, raising, reply, sent, transfer, with_consent
 
-NO_DUE = Consent(no=True)
+NO_DUE = Consent(no=True, said_no=True)
 IN_DOUBT = Consent(in_doubt=True)
 REFUSED = reply(422, {"message": "Another customer has this email."})
 KNOWN = reply(body=customer(email="old@example.com", isSubscribed=True))
@@ -156,3 +156,36 @@ async def test_a_link_that_is_another_customers_is_none() -> None:
     assert wire.operations == ["add"]
     assert sent(wire.last("add"))["email"] == EMAIL
     assert ran.progress.external_id == "143491"
+
+
+async def test_whom_nobody_told_the_newest_no_is_told_it() -> None:
+    """The customer that was told is gone, and somebody who is subscribed has the e-mail now."""
+    told = Consent(said_no=True, told_to="143491")
+    wire = Wire(update=reply(404), add=reply(body=customer(143492, isSubscribed=True)))
+    ran = await transfer(wire, with_consent(...), consent="Consent", links=linked(), due=told)
+    assert wire.operations == ["update", "add", "unsubscribe"]
+    assert (ran.progress.subscription, ran.progress.told) == ("unsubscribed", False)
+
+
+async def test_who_was_told_the_newest_no_is_left_alone_by_a_record_that_says_nothing() -> None:
+    told = Consent(said_no=True, told_to="143491")
+    wire = Wire(update=reply(body=customer(isSubscribed=True)))
+    ran = await transfer(wire, with_consent(...), consent="Consent", links=linked(), due=told)
+    assert wire.operations == ["update"]
+    assert (ran.progress.subscription, ran.progress.told) == ("not_mapped", None)
+
+
+async def test_no_yes_of_an_older_record_comes_before_a_newer_no() -> None:
+    told = Consent(said_no=True, told_to="143491")
+    wire = Wire()
+    ran = await transfer(wire, with_consent("yes"), consent="Consent", links=linked(), due=told)
+    assert "subscribe" not in wire.operations
+    assert ran.progress.subscription == "unchanged"
+
+
+async def test_a_verification_does_not_complain_of_a_value_that_nobody_can_read() -> None:
+    held = customer(firstName="Annabell", lastName="Quisling", externalId="C-1001")
+    ran = await transfer(
+        Wire(get=reply(body=held)), with_consent("maybe"), consent="Consent", links=linked(), verifies=True
+    )
+    assert ran.failure is None

@@ -39,15 +39,17 @@ class Memory:
     async def unseen(self) -> str | None:
         """Rule 7: whom an `add` without an answer created, by the e-mail that was tried; taken only if it is ours.
 
-        The e-mail that is about to be sent needs no looking: adding finds its customer. Raises CallError.
+        The e-mail that is about to be sent comes first, and alone needs no looking: adding finds its customer.
+        Raises CallError.
         """
         doubtful = self.claim.customer.doubtful
         records = await self.database.read(reports.tried_records, doubtful) if doubtful else []
         tried = {each.email.casefold(): each for each in filter(None, map(self._fields, records))}
         sends = self._fields(self.claim.record or "{}")
-        if sends is not None and not self.claim.verifies:
-            tried.pop(sends.email.casefold(), None)
-        for each in tried.values():
+        own = tried.pop(sends.email.casefold(), None) if sends else None
+        if not tried and not self.claim.verifies:
+            return None
+        for each in filter(None, (own, *tried.values())):
             found = await self.tries(partial(self.connection.stamped.find, each.email))
             is_ours = found is not None and found.is_known_as(each.body.get("externalId"))
             if found is not None and is_ours and not await self.is_anothers(found.id):

@@ -332,9 +332,8 @@ def _named(transfer: Stored) -> Any:
 
 
 def _consent(customer: Customer) -> Consent:
-    """In doubt, a "no" that was applied may have been undone since."""
-    in_doubt = customer.doubt is not None
-    return Consent(no=customer.owes_no or (in_doubt and customer.wanted.consent is False), in_doubt=in_doubt)
+    said_no = customer.wanted.consent is False
+    return Consent(customer.owes_no, said_no, customer.external_id, in_doubt=customer.doubt is not None)
 
 
 def _failure(slug: Slug, status: int, more: str = "", *, retryable: bool = True) -> Failure:

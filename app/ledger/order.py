@@ -58,10 +58,14 @@ class Wanted:
     consented: Moment | None = None
 
     def after(self, change: Change) -> Wanted:
-        """Rule 2: what is wanted once this is known, too. An older record may have the newest consent."""
+        """Rule 2: what is wanted once this is known, too. An older record may have the newest consent.
+
+        Where dates are missing a newest record may say what is older than the consent that is known: then its "no"
+        counts, and its "yes" does not.
+        """
         older = change.moment.precedes(self.moment)
         wanted = self if older else replace(self, id=change.id, moment=change.moment)
-        if change.consent is None or (older and change.moment.precedes(self.consented)):
+        if change.consent is None or (change.moment.precedes(self.consented) and (older or change.consent)):
             return wanted
         return replace(wanted, consent=change.consent, consented=change.moment)
 

@@ -273,7 +273,7 @@ def _repeat(connection: Connection, new: NewTransfer, owner: str | None, now: fl
     fresh = rows.kept(new.record, new.consent)
     if fresh and fresh["record_hash"] != transfer.record_hash:
         customer, put = _put(connection, customer, transfer, fresh)
-        values |= {"fetched": False} | put
+        values |= {"fetched": False, "loading": False} | put
     return _again(connection, customer, transfer, owner, now, values, fetch=new.record is None)
 
 
@@ -295,7 +295,7 @@ def _again(  # noqa: PLR0913 - as `rerun`
     arrived = transfer.but(values)
     without_record = arrived.record is None and (fetch or not arrived.always_sends)
     refetched = arrived.fetched and fetch and not waits  # it may have failed for what has been mended since
-    if transfer.loading or without_record or refetched:
+    if arrived.loading or without_record or refetched:
         state = rows.begun(arrived, owner, now) if owner else rows.due()
         return Entered(
             rows.change(connection, transfer, values | {"loading": True} | state), loads=owner is not None

@@ -591,6 +591,7 @@ async def test_cancelling_what_would_have_looked_leaves_it_to_a_verification(led
 
 
 async def test_also_where_the_time_for_it_has_passed(ledger: Ledger) -> None:
+    await ledger.succeeded(change(4))
     claim = await ledger.begun(change(5, promised=True))
     await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
     ledger.now += 10**6
@@ -598,6 +599,16 @@ async def test_also_where_the_time_for_it_has_passed(ledger: Ledger) -> None:
     assert (await ledger.customer()).verify_at is None, "the next try looks"
     await ledger.cancel(claim.lead)
     assert (await ledger.claim_due())[0].verifies
+
+
+async def test_where_nothing_is_wanted_any_more_the_doubt_waits_for_what_comes(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(5, promised=True))
+    await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
+    ledger.now += 10**6
+    await ledger.finish(await ledger.claim(), RETRYABLE)
+    await ledger.cancel(claim.lead)
+    assert await ledger.claim_due() == []
+    assert (await ledger.begun(change(6))).customer.doubtful == [claim.lead.id]
 
 
 async def test_a_verification_that_fails_for_good_leaves_the_doubt_and_no_record(ledger: Ledger) -> None:

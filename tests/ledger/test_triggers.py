@@ -731,11 +731,16 @@ async def test_a_no_beside_the_record_is_due_again(ledger: Ledger) -> None:
     assert {(await ledger.row(each)).status for each in (newer, no)} == {"accepted"}
 
 
-async def test_a_cancelled_no_is_not_owed(ledger: Ledger) -> None:
-    await ledger.succeeded(change(1, consent=True))
-    await ledger.cancel(await ledger.waiting(change(2, consent=False, promised=True)))
+@pytest.mark.parametrize("tried", [False, True])
+async def test_a_cancelled_no_is_not_owed(ledger: Ledger, *, tried: bool) -> None:
+    """Where it was tried, some of it may be at Stamped.io, so what is wanted is set again."""
+    done = await ledger.succeeded(change(1, consent=True))
+    no = change(2, consent=False, promised=True)
+    await ledger.cancel(await (ledger.waiting(no) if tried else ledger.pending(no)))
     customer = await ledger.customer()
-    assert (customer.wanted.consent, customer.owes_no, customer.verify_at) == (True, False, None)
+    assert (customer.wanted.id, customer.wanted.consent, customer.owes_no) == (done.id, True, False)
+    claims = await ledger.claim_due()
+    assert [(claim.verifies, claim.record) for claim in claims] == ([(True, done.record)] if tried else [])
 
 
 async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
