@@ -375,14 +375,12 @@ def _known_now(
     customer: Customer, claimed: Claim, result: AttemptResult, settled: Sequence[Stored]
 ) -> dict[str, Any]:
     """What Stamped.io was told, and what nobody can take back any more."""
-    begun_with = claimed.customer.wanted
     told, progress = customer.told, result.progress
     if progress.told is not None or progress.external_id not in {None, customer.external_id}:
         told = progress.told  # another id was told nothing yet
     values: dict[str, Any] = {"told": told}
-    ended = result.failure is None or any(each.id == begun_with.id and each.status == "failed" for each in settled)
-    if ended:
-        values["settled"] = begun_with.dump()
+    if result.failure is None or all(each.status == "failed" for each in settled):
+        values |= {"settled": claimed.customer.wanted.dump(), "settled_place": claimed.customer.place}
     return values
 
 

@@ -42,6 +42,7 @@ class Customer:
     place: int
     wanted: Wanted
     settled: str | None
+    settled_place: int | None
     told: bool | None
     doubt: str | None
     verify_at: float | None

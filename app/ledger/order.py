@@ -93,9 +93,9 @@ class Wanted:
 
 
 def without(settled: Wanted, rest: Iterable[Change]) -> Wanted:
-    """Rule 5: what is wanted where a trigger is taken back: all the others, after what nobody can take back."""
+    """Rule 5: what is wanted where a trigger is taken back: the others, as they came, after what is settled."""
     wanted = settled
-    for change in sorted(rest, key=lambda each: each.moment.place):
+    for change in rest:
         wanted = wanted.after(change)
     return wanted
 

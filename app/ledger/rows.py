@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, insert, not_, or_, select, update
+from sqlalchemy import and_, bindparam, insert, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.order import Change, Moment
@@ -38,9 +38,9 @@ _OPEN = select(transfers).where(_OF_CUSTOMER, is_open, not_(transfers.c.loading)
 _OPEN_LOCKED = _OPEN.with_for_update()
 _SINCE = (
     select(transfers)
-    .where(_OF_CUSTOMER, transfers.c.record_hash.is_not(None), transfers.c.status != "cancelled")
-    .where(or_(transfers.c.place > bindparam("place"), transfers.c.changed_at > bindparam("at")))
-    .order_by(transfers.c.place)
+    .where(_OF_CUSTOMER, transfers.c.entered > bindparam("place"), transfers.c.record_hash.is_not(None))
+    .where(transfers.c.status != "cancelled")
+    .order_by(transfers.c.entered)
 )
 _ATTEMPT = insert(attempts)
 EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if column.name != "seq"} | {
@@ -78,11 +78,11 @@ def open_of(connection: Connection, customer: Customer, *, locked: bool = False)
     return [Stored.of(row) for row in found.mappings()]
 
 
-def since(connection: Connection, customer: Customer, moment: Moment | None) -> list[Stored]:
-    """Records that may be newer than what was wanted at this moment, but those that were taken back."""
+def since(connection: Connection, customer: Customer) -> list[Stored]:
+    """Records that came, or came again, after what is settled, in this order, but those that were taken back."""
     values = {"name": customer.connection, "customer_id": customer.customer_id}
-    after = {"place": moment.place if moment else 0, "at": moment.at if moment else None}
-    return [Stored.of(row) for row in connection.execute(_SINCE, values | after).mappings()]
+    found = connection.execute(_SINCE, values | {"place": customer.settled_place or 0})
+    return [Stored.of(row) for row in found.mappings()]
 
 
 def record_of(connection: Connection, transfer_id: str | None) -> str | None:

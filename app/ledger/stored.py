@@ -37,6 +37,7 @@ class Stored:
     debug: bool
     loading: bool
     place: int | None
+    entered: int | None
     record: str | None
     fetched: bool
     record_hash: str | None

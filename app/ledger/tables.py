@@ -43,6 +43,7 @@ customers = Table(
     Column("place", BigInteger, nullable=False),  # the last place given in the order of receipt
     Column("wanted", Text),  # JSON of order.Wanted
     Column("settled", Text),  # the same, as the last attempt found it whose end nobody can take back
+    Column("settled_place", BigInteger),  # the last place given then: what came later is to be added
     Column("told", Boolean),  # the consent that Stamped.io was told last; null = none, or unknown
     Column("doubt", Text),  # JSON: transfers whose record was sent without an answer; null = no doubt
     Column("verify_at", Float),  # when to look what such a call has done
@@ -67,6 +68,7 @@ transfers = Table(
     Column("debug", Boolean, nullable=False),
     Column("loading", Boolean, nullable=False),  # its record is still to be fetched; until then it has no place
     Column("place", BigInteger),  # of its customer's triggers, when its record was in hand
+    Column("entered", BigInteger),  # the place at which it came, or came again
     Column("record", Text),  # JSON; null = none, to be fetched, or deleted after RETENTION_DAYS
     Column("fetched", Boolean, nullable=False),  # the record came from iPaaS.com, so a re-run fetches it anew
     Column("record_hash", String),

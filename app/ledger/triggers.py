@@ -88,7 +88,11 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
     latest = customer.wanted.moment
     if new.record is not None and new.trigger != "webhook" and latest is not None and latest.at is not None:
         row["changed_at"] = max(row["changed_at"] or latest.at, latest.at)  # rule 2: it counts as the newest
-    row |= {"place": customer.place, "destination": _destination(connection, new, customer)}
+    row |= {
+        "place": customer.place,
+        "entered": customer.place,
+        "destination": _destination(connection, new, customer),
+    }
     arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
     verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
     transfer = rows.add(connection, row | verdict.values(arrived, owner, now))
@@ -136,7 +140,7 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
         return None
     fresh = rows.kept(record, consent) | {"fetched": True}
     customer, put = _put(connection, customer, transfer, fresh)
-    values = {"loading": False, "attempts": transfer.attempts - 1} | put
+    values = {"loading": False, "attempts": transfer.attempts - 1, "entered": customer.place} | put
     values["destination"] = _destination(connection, transfer, customer)
     arrived = transfer.but(values)
     verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
@@ -181,6 +185,8 @@ def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
         was_sent = transfer.attempts > 0 and transfer.id != wanted.id  # some of it may be there
         if was_sent or customer.doubt or wanted.owes_no(customer.told):
             changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
+    elif wanted.id is None:  # there is nothing to set again
+        changed["verify_at"] = None
     customers.write(connection, customer, **changed)
     return [cancelled, *reopened]
 
@@ -300,9 +306,8 @@ def _again(  # noqa: PLR0913 - as `rerun`
         return Entered(
             rows.change(connection, transfer, values | {"loading": True} | state), loads=owner is not None
         )
-    if arrived.place is None:
-        values["place"] = customer.place
-        arrived = arrived.but(values)
+    values |= {"entered": customer.place, "place": arrived.place or customer.place}
+    arrived = arrived.but(values)
     verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
     values |= verdict.values(arrived, owner, now)
     return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
@@ -315,22 +320,16 @@ def _put(
     moment = Moment(fresh["changed_at"], customer.place)
     if customer.wanted.id == transfer.id and transfer.record and moment.precedes(customer.wanted.moment):
         return customer, {}
-    before = customer
     if transfer.id in customer.doubtful and transfer.record:  # whom it may have created is still to be found
         customer = replace(customer, doubt=customers.doubting(customer, transfer.record))
-    if transfer.place is not None and _said(transfer) == customer.wanted.consented:  # it was said all the same
-        settled = Wanted.load(customer.settled)
-        said = replace(settled, consent=customer.wanted.consent, consented=customer.wanted.consented)
-        customer = replace(customer, settled=said.dump())
-    if customer is not before:
-        customers.write(connection, customer, doubt=customer.doubt, settled=customer.settled)
+        customers.write(connection, customer, doubt=customer.doubt)
     return customer, fresh | {"place": customer.place}
 
 
 def _taken_back(connection: Connection, customer: Customer, cancelled: Stored) -> tuple[Wanted, list[Stored]]:
     """What is wanted without this one, and the transfers that are open again for it."""
     settled = Wanted.load(customer.settled)
-    rest = rows.since(connection, customer, settled.moment)
+    rest = rows.since(connection, customer)
     wanted = order.without(settled, rows.changes_of(rest))
     owes_no = wanted.owes_no(customer.told)
     skipped = [each for each in rest if each.status == "skipped"]

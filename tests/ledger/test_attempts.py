@@ -584,6 +584,7 @@ async def test_an_attempt_that_fails_after_the_doubt_is_verified_too(ledger: Led
 
 
 async def test_cancelling_what_would_have_looked_leaves_it_to_a_verification(ledger: Ledger) -> None:
+    await ledger.succeeded(change(4))
     claim = await ledger.begun(change(5, promised=True))
     await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
     await ledger.cancel(claim.lead)
