@@ -182,7 +182,8 @@ def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
     due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(connection, customer))
     changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at}
     if due_at is None and customer.owner is None and wanted.id is not None:
-        was_sent = transfer.attempts > 0 and transfer.id != wanted.id  # some of it may be there
+        brought = transfer.record_hash is not None and transfer.id != wanted.id
+        was_sent = brought and transfer.attempts > 0  # some of it may be there
         if was_sent or customer.doubt or wanted.owes_no(customer.told):
             changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
     elif wanted.id is None:  # there is nothing to set again

@@ -214,8 +214,8 @@ def _obey(flags: Path) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(0.05)  # each thread stops at its own next moment
 
-    def locked(connection: Connection, name: str, customer_id: str | None) -> Any:
-        found = lock(connection, name, customer_id)
+    def locked(connection: Connection, name: str, customer_id: str | None, *, wait: bool = True) -> Any:
+        found = lock(connection, name, customer_id, wait=wait)
         freeze(f"row-{customer_id}")
         return found
 

@@ -258,7 +258,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 @example(  # two changes of one minute: a failing one must not end the one that came later
     [Send(1, patient=False), Send(1, patient=False), *[Answer("away")] * 3],

@@ -49,8 +49,11 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     url: str = request.getfixturevalue("migrated_postgresql")
     yield url
-    with psycopg.connect(url) as connection:
-        connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY".encode())
+    with psycopg.connect(url) as connection:  # quicker than TRUNCATE where there are few rows
+        for table in metadata.tables:
+            connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608 - names of ours
+        for sequence in ("transfers_seq_seq", "rejections_seq_seq"):
+            connection.execute(f"ALTER SEQUENCE {sequence} RESTART".encode())
 
 
 @pytest.fixture

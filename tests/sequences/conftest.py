@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -12,11 +13,26 @@ from sqlalchemy import Connection
 
 from app.engine import dispatcher
 from app.ledger import replicas
+from app.ledger.database import Database, read_url
 from tests.postgres import fresh_database, server_url
 from tests.sequences.world import World, open_world
 from tests.support import FakeClock, make_settings
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[str]:
+    """The name of a database to copy: migrating takes longer than a test."""
+
+    async def migrate(url: str) -> None:
+        database = Database(read_url(url))
+        await database.migrate()
+        await database.aclose()
+
+    with fresh_database(server_url()) as url:
+        asyncio.run(migrate(url))
+        yield url.rsplit("/", 1)[-1]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,5 +49,5 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         return beat(connection, replica, clock.now().timestamp())
 
     monkeypatch.setattr(replicas, "beat", beat_at)
-    with fresh_database(server_url()) as url:
+    with fresh_database(server_url(), request.getfixturevalue("migrated")) as url:
         yield partial(open_world, partial(make_settings, tmp_path, database_url=url), clock)

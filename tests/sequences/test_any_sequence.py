@@ -292,7 +292,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps)
 @example([Tell("A", 1, "yes", patient=True, mail=0), Pass(2 * TIMEOUT)])
 def test_whatever_happens_the_rules_hold(

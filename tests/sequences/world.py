@@ -17,7 +17,7 @@ from tests.support import IPAAS, OPERATOR_KEY, WEBHOOK, FakeClock, open_bridge, 
 
 ASYNC = {"Prefer": "respond-async"}
 TIMEOUT = 15.0
-STEP = TIMEOUT / 2  # so that time never jumps over the moment at which something is to happen
+STEP = TIMEOUT / 1.5  # so that time never jumps over the moment at which something is to happen
 RETRY_UNIT = 3.0
 _OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
