@@ -277,7 +277,7 @@ async def test_clocks_may_differ_by_minutes(
     assert set(look(postgresql_url, "SELECT id FROM replicas")) == names, "nobody was taken for dead, or fenced"
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 4])
 async def test_more_replicas_do_not_cost_more_transactions(
     start_bridge: BridgeFactory, postgresql_url: str, stand_in: StandIn, count: int
 ) -> None:

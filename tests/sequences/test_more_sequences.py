@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.sequences.conftest import Worlds
 from tests.sequences.test_sequences import created, held
 from tests.sequences.world import Customer, record
+
+pytestmark = pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # nothing here depends on the database
 
 
 async def test_a_late_no_is_applied_beside_a_newer_record_that_says_nothing(world: Worlds) -> None:
