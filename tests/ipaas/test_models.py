@@ -199,3 +199,8 @@ def test_an_envelope_is_read_leniently() -> None:
     }
     (notification,) = Envelope.model_validate(body).notifications
     assert (notification.id, notification.destination, notification.customer) == (None, None, None)
+
+
+def test_of_several_links_in_one_system_the_first_valid_one_counts() -> None:
+    links = [{"system_id": 1796, "external_id": each} for each in ("DELETED:1", "", "7", "8")]
+    assert read_record({"external_ids": links}).link("1796") == "7"
