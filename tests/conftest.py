@@ -17,7 +17,7 @@ import structlog
 from app.clock import Clock
 from app.sandbox import create_sandbox
 from app.settings import Settings
-from tests.support import PRIVATE_KEY, PUBLIC_KEY, STORE, WEBHOOK, Wire, make_settings, open_bridge
+from tests.support import PRIVATE_KEY, PUBLIC_KEY, STORE, WEBHOOK, Wire, make_settings, migrate, open_bridge
 
 hypothesis.settings.register_profile("bridge", deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("bridge")
@@ -81,6 +81,14 @@ def _no_settings_in_the_environment() -> Iterator[None]:
         for name in (*(field.upper() for field in Settings.model_fields), *_OTHER_NAMES):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, to copy."""
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    migrate(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(autouse=True)

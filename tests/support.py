@@ -21,6 +21,7 @@ from app.clock import Clock
 from app.connection import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
+from app.ledger.database import Database, read_url
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
 from app.redaction import Redactor
@@ -191,6 +192,17 @@ class Wire(httpx.MockTransport):
         queue = self._answers.get(operation_of(request)) or [_usual]
         answer = (queue.pop(0) if len(queue) > 1 else queue[0])(request)
         return answer if isinstance(answer, httpx.Response) else await answer
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the present schema. Not where a loop runs."""
+
+    async def bring() -> None:
+        database = Database(read_url(url))
+        await database.migrate()
+        await database.aclose()
+
+    asyncio.run(bring())
 
 
 def make_settings(directory: Path, **overrides: Any) -> Settings:

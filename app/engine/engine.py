@@ -347,7 +347,7 @@ class Engine:
         return True
 
     async def _beat(self) -> None:
-        """Say that this replica lives, and take over what nobody runs any more."""
+        """Say that this replica lives; one that could not for too long stops its own work."""
         if self.pulse.is_cut_off:
             self._fence()
         try:

@@ -204,9 +204,9 @@ class Runner:
     async def _take_its_place(self, claimed: Stored, record: Any, seconds: float) -> None:
         consent = self._connection.mapping.readable_consent(record)
 
-        async def enter(now: float) -> Entered | None:
+        async def enter() -> Entered | None:
             owner = claimed.owner if claimed.owner == self._pulse.replica else None
-            return await self._database.run(triggers.loaded, claimed, record, consent, owner, now)
+            return await self._database.run(triggers.loaded, claimed, record, consent, owner, self._pulse.now())
 
         try:
             entered = await self._until_written(enter)
@@ -273,7 +273,7 @@ class Runner:
     async def _kept(self, work: Callable[..., T], claimed: Any, result: AttemptResult) -> T:
         """Written at last. What cannot be written ends the attempt as an error of ours, in doubt."""
 
-        async def write(_now: float) -> T:
+        async def write() -> T:
             return await self._database.run(work, claimed, result, self.terms())
 
         try:
@@ -285,11 +285,11 @@ class Runner:
         )
         return await self._until_written(write)
 
-    async def _until_written(self, write: Callable[[float], Awaitable[T]]) -> T:
+    async def _until_written(self, write: Callable[[], Awaitable[T]]) -> T:
         """Even if the database is away for a while; `fence` ends the waiting."""
         while True:
             try:
-                return await write(self._pulse.now())
+                return await write()
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
 

@@ -22,7 +22,7 @@ from app.ledger.tables import customers as table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Table
 
     from app.attempt import Progress
 
@@ -107,12 +107,11 @@ def claim_due(  # noqa: PLR0913 - who claims what
     """
     if not limit:
         return []
-    mine = table.c.connection.startswith(SANDBOX)
     to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= now)
     found = connection.execute(
         select(table)
         .where(table.c.owner.is_(None), or_(table.c.due_at <= now, to_verify))
-        .where(mine if sandbox else ~mine)
+        .where(_meant_for(table, sandbox=sandbox))
         .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
         .limit(limit + _LEFT_OUT if careful else limit)
         .with_for_update(skip_locked=True)
@@ -200,10 +199,10 @@ def claim_loads(
     """Begin to fetch the records of up to `limit` transfers that are due for it."""
     if not limit:
         return []
-    mine = transfers.c.connection.startswith(SANDBOX)
     found = connection.execute(
         select(transfers)
-        .where(is_loading, is_pending, transfers.c.next_attempt_at <= now, mine if sandbox else ~mine)
+        .where(is_loading, is_pending, transfers.c.next_attempt_at <= now)
+        .where(_meant_for(transfers, sandbox=sandbox))
         .order_by(transfers.c.next_attempt_at, transfers.c.seq)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -234,8 +233,14 @@ def still_loads(transfer: Stored, claimed: Stored) -> bool:
     return (transfer.status, transfer.loading, transfer.owner, transfer.attempts) == mine
 
 
+def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
+    """What is meant for a sandbox, or for a real store."""
+    sandboxed = rows_of.c.connection.startswith(SANDBOX)
+    return sandboxed if sandbox else ~sandboxed
+
+
 def _begin_due(connection: Connection, customer: Customer, owner: str, now: float) -> Claim | None:
-    pending = [each for each in rows.open_of(connection, customer) if each.status in PENDING]
+    pending = rows.pending_of(connection, customer)
     covered = [rows.change(connection, each, rows.begun(each, owner, now)) for each in pending]
     if not covered and customer.verify_at is not None and customer.verify_at <= now:
         covered = _verification(connection, customer, owner, now)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.order import Change, Moment
 from app.ledger.stored import Stored, dump_record, hash_email, hashed
-from app.ledger.tables import attempts, is_open, transfers
+from app.ledger.tables import PENDING, attempts, is_open, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ _RECORD = select(transfers.c.record).where(transfers.c.id == bindparam("wanted")
 _OF_CUSTOMER = and_(
     transfers.c.connection == bindparam("name"), transfers.c.customer_id == bindparam("customer_id")
 )
-_SAME = select(transfers).where(_OF_CUSTOMER, transfers.c.repeat_key == bindparam("key"))
+_SAME = select(transfers).where(_OF_CUSTOMER, transfers.c.repeat_key == bindparam("key")).with_for_update()
 _OPEN = select(transfers).where(_OF_CUSTOMER, is_open, not_(transfers.c.loading)).order_by(transfers.c.seq)
 _OPEN_LOCKED = _OPEN.with_for_update()
 _SINCE = (
@@ -66,7 +66,7 @@ def by_id(connection: Connection, transfer_id: str | None) -> Stored | None:
 
 
 def same(connection: Connection, name: str, customer_id: str | None, key: str | None) -> Stored:
-    """The customer's transfer with this repeat key, which exists."""
+    """The customer's transfer with this repeat key, which exists; locked to the end of the transaction."""
     values = {"name": name, "customer_id": customer_id, "key": key}
     return Stored.of(connection.execute(_SAME, values).mappings().one())
 
@@ -76,6 +76,11 @@ def open_of(connection: Connection, customer: Customer, *, locked: bool = False)
     values = {"name": customer.connection, "customer_id": customer.customer_id}
     found = connection.execute(_OPEN_LOCKED if locked else _OPEN, values)
     return [Stored.of(row) for row in found.mappings()]
+
+
+def pending_of(connection: Connection, customer: Customer) -> list[Stored]:
+    """Those of them that have not begun."""
+    return [each for each in open_of(connection, customer) if each.status in PENDING]
 
 
 def since(connection: Connection, customer: Customer) -> list[Stored]:
@@ -152,9 +157,9 @@ def ended(status: str, now: float) -> dict[str, Any]:
     }
 
 
-def due(at: float = 0.0) -> dict[str, Any]:
+def due() -> dict[str, Any]:
     """Accepted: due whatever the clock says (rule 10)."""
-    return {"status": "accepted", "next_attempt_at": at, "owner": None, "finished_at": None}
+    return {"status": "accepted", "next_attempt_at": 0.0, "owner": None, "finished_at": None}
 
 
 def begun(transfer: Stored, owner: str, now: float) -> dict[str, Any]:
@@ -166,6 +171,11 @@ def begun(transfer: Stored, owner: str, now: float) -> dict[str, Any]:
         "started_at": now,
         "next_attempt_at": None,
     }
+
+
+def begun_or_due(transfer: Stored, owner: str | None, now: float) -> dict[str, Any]:
+    """With an owner it begins at once."""
+    return due() if owner is None else begun(transfer, owner, now)
 
 
 _BEFORE = ("status", "error", "reason", "failure", "finished_at", "promised", "tries")

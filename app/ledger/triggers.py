@@ -207,7 +207,7 @@ class _Verdict:
         """For the trigger's own row."""
         if self.is_superseded:
             return rows.superseded(self.wanted.id, now)
-        state = rows.begun(transfer, owner or "", now) if self.begins else rows.due()
+        state = rows.begun_or_due(transfer, owner if self.begins else None, now)
         return state | {"promised": transfer.promised or self.promised}
 
 
@@ -220,8 +220,8 @@ def _judge(
     owes_no = wanted.owes_no(customer.told)
     brings_no = change is not None and owes_no and wanted.consented == change.moment
     waits = customer.due_at is not None  # else nothing does, and need not be looked for
-    opened = rows.open_of(connection, customer) if waits else ()
-    pending = [each for each in opened if each.status in PENDING and each.seq != transfer.seq]
+    waiting = rows.pending_of(connection, customer) if waits else ()
+    pending = [each for each in waiting if each.seq != transfer.seq]
     if not (is_newest or brings_no or transfer.always_sends) and (pending or not owes_no):
         return _Verdict(wanted, is_superseded=True)
     replaced = tuple(each for each in pending if is_newest and not each.brings_nothing)
@@ -260,8 +260,7 @@ def _load_first(
 ) -> Entered:
     """Rule 1: loaded outside the order, whatever else happens to the customer."""
     arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
-    state = rows.begun(arrived, owner, now) if owner else rows.due()
-    transfer = rows.add(connection, row | {"loading": True} | state)
+    transfer = rows.add(connection, row | {"loading": True} | rows.begun_or_due(arrived, owner, now))
     if transfer is None:
         return _repeat(connection, new, owner, now)
     return Entered(transfer, loads=owner is not None)
@@ -270,8 +269,7 @@ def _load_first(
 def _repeat(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
     """Succeeded before: the recorded answer; still open: wait for that one; failed before: run it again."""
     customer = customers.enter(connection, new.connection, new.customer_id or "")
-    found = rows.same(connection, new.connection, new.customer_id, new.repeat_key)
-    transfer = rows.by_seq(connection, found.seq, locked=True)
+    transfer = rows.same(connection, new.connection, new.customer_id, new.repeat_key)
     if transfer.status in {"succeeded", "skipped"}:
         return Entered(transfer, replayed=True)
     if transfer.status not in RERUNNABLE:
@@ -303,10 +301,8 @@ def _again(  # noqa: PLR0913 - as `rerun`
     without_record = arrived.record is None and (fetch or not arrived.always_sends)
     refetched = arrived.fetched and fetch and not waits  # it may have failed for what has been mended since
     if arrived.loading or without_record or refetched:
-        state = rows.begun(arrived, owner, now) if owner else rows.due()
-        return Entered(
-            rows.change(connection, transfer, values | {"loading": True} | state), loads=owner is not None
-        )
+        values |= {"loading": True} | rows.begun_or_due(arrived, owner, now)
+        return Entered(rows.change(connection, transfer, values), loads=owner is not None)
     values |= {"entered": customer.place, "place": arrived.place or customer.place}
     arrived = arrived.but(values)
     verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
@@ -336,8 +332,7 @@ def _taken_back(connection: Connection, customer: Customer, cancelled: Stored) -
     skipped = [each for each in rest if each.status == "skipped"]
     again = [each for each in skipped if each.id == wanted.id or (owes_no and _said(each) == wanted.consented)]
     replaced = [each for each in skipped if each.superseded_by == cancelled.id]
-    is_covered = any(each.status in PENDING for each in rows.open_of(connection, customer))
-    if owes_no and not again and not is_covered:  # it had come for that "no"
+    if owes_no and not again and not rows.pending_of(connection, customer):  # it had come for that "no"
         again = replaced[-1:]
     values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
     reopened = [rows.change(connection, each, values | {"loading": each.record is None}) for each in again]

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.engine import NotTaking, Outcome
 from app.engine.operations import NoRecord
 from app.ledger import triggers
-from app.ledger.database import Database, read_url
 from app.ledger.stored import Stored
 from tests.engine.support import Call, Room, change, room
 from tests.sequences.reference import Consent, Reference
@@ -242,20 +240,6 @@ class World:
 
     def _version(self, row: Stored) -> int:
         return next(number for number, new in enumerate(self._news) if new.repeat_key == row.repeat_key)
-
-
-@pytest.fixture(scope="module")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database, to copy."""
-    path = tmp_path_factory.mktemp("interleavings") / "empty.db"
-
-    async def make() -> None:
-        database = Database(read_url(f"sqlite:///{path}"))
-        await database.migrate()
-        await database.aclose()
-
-    asyncio.run(make())
-    return path
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from app.ledger.database import Database, read_url
 from app.ledger.tables import metadata
 from tests.ledger.support import Ledger
 from tests.postgres import fresh_database, server_url
+from tests.support import migrate
 
 BOTH = ["sqlite", "postgresql"]
 
@@ -30,14 +30,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture(scope="session")
 def migrated_postgresql() -> Iterator[str]:
     """Made once, since that takes longer than a test; emptied after each."""
-
-    async def migrate(url: str) -> None:
-        opened = Database(read_url(url))
-        await opened.migrate()
-        await opened.aclose()
-
     with fresh_database(server_url()) as url:
-        asyncio.run(migrate(url))
+        migrate(url)
         yield url
 
 

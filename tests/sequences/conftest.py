@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -13,10 +12,9 @@ from sqlalchemy import Connection
 
 from app.engine import dispatcher
 from app.ledger import replicas
-from app.ledger.database import Database, read_url
 from tests.postgres import fresh_database, server_url
 from tests.sequences.world import World, open_world
-from tests.support import FakeClock, make_settings
+from tests.support import FakeClock, make_settings, migrate
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -24,14 +22,8 @@ Worlds = Callable[..., AbstractAsyncContextManager[World]]
 @pytest.fixture(scope="session")
 def migrated() -> Iterator[str]:
     """The name of a database to copy: migrating takes longer than a test."""
-
-    async def migrate(url: str) -> None:
-        database = Database(read_url(url))
-        await database.migrate()
-        await database.aclose()
-
     with fresh_database(server_url()) as url:
-        asyncio.run(migrate(url))
+        migrate(url)
         yield url.rsplit("/", 1)[-1]
 
 

@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.engine import dispatcher
-from app.ledger.database import Database, read_url
 from tests.sequences.reference import Consent, Reference
 from tests.sequences.world import TIMEOUT, Customer, World, open_world, record
 from tests.support import FakeClock, make_settings
@@ -276,20 +275,6 @@ class Story:
 
 def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:
     return any(each["finished_at"] > one["finished_at"] for each in others)
-
-
-@pytest.fixture(scope="module")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database, to copy."""
-    path = tmp_path_factory.mktemp("sequences") / "empty.db"
-
-    async def make() -> None:
-        database = Database(read_url(f"sqlite:///{path}"))
-        await database.migrate()
-        await database.aclose()
-
-    asyncio.run(make())
-    return path
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
