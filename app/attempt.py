@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.catalog import Slug
     from app.clock import Clock
     from app.ipaas.models import CustomerRecord
@@ -121,11 +118,22 @@ class Progress:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    @contextmanager
-    def step(self, name: str, clock: Clock) -> Iterator[None]:
+    def step(self, name: str, clock: Clock) -> Step:
         """Measure a step, also when it fails."""
-        began = clock.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(clock.monotonic() - began, 4)
+        return Step(self.seconds, name, clock)
+
+
+@dataclass(slots=True)
+class Step:
+    """Notes how many seconds it took."""
+
+    seconds: dict[str, float]
+    name: str
+    clock: Clock
+    _began: float = 0.0
+
+    def __enter__(self) -> None:
+        self._began = self.clock.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.name] = round(self.clock.monotonic() - self._began, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ from app.connection import Connection
 from app.drain import draining_on_sigterm
 from app.engine import Engine, Operations
 from app.ipaas.client import IpaasAccount, IpaasClient
-from app.ledger.database import Database, DatabaseFault, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
+from app.ledger.faults import DatabaseFault
 from app.ledger.tables import SANDBOX
 from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("app")
 
 EXIT_BAD_SETTINGS = 2
+_GARBAGE = (20_000, 20, 50)
 SANDBOX_PATH = "/sandbox"
 
 
@@ -86,6 +90,8 @@ def create_app(
             )
         if settings.stamped_api_throttle_limit or settings.stamped_api_throttle_seconds:
             log.warning("STAMPED_API_THROTTLE_LIMIT and STAMPED_API_THROTTLE_SECONDS are not kept by this version")
+        gc.freeze()  # what the start has left is not looked at again, and the rest not after every 700 objects
+        gc.set_threshold(*_GARBAGE)
         engine.start()
         log.info("started", stamped=settings.stamped_api_url, ipaas=settings.ipaas_api_url or "not set")
         with draining_on_sigterm(engine):

@@ -70,14 +70,21 @@ class StampedFields:
 class _Expression:
     target: str
     parsed: ParsedResult
+    name: str | None = None  # where it is a field's name, or custom_field() of one, and nothing else
+    is_custom: bool = False
 
-    def value(self, record: CustomerRecord, view: dict[str, Any]) -> Any:
+    def value(self, record: CustomerRecord) -> Any:
         try:
-            found = self.parsed.search(view, Options(custom_functions=_RecordFunctions(record)))
+            found = self._found(record)
         except (jmespath_errors.JMESPathError, TypeError, ValueError) as error:  # of its functions
             message = f"The mapping of {self.target} does not fit this record ({type(error).__name__})."
             raise ValueFault(message) from None
         return found.strip() if isinstance(found, str) else found
+
+    def _found(self, record: CustomerRecord) -> Any:
+        if self.name is None:
+            return self.parsed.search(record.view, Options(custom_functions=_RecordFunctions(record)))
+        return record.custom_field(self.name) if self.is_custom else record.view.get(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +96,7 @@ class Mapping:
 
     def fields(self, record: CustomerRecord) -> StampedFields:
         """Stamped.io's fields; null and empty results are left out. Raises ValueFault, also without an e-mail."""
-        view = record.view()
-        body = {each.target: each.value(record, view) for each in self.customer}
+        body = {each.target: each.value(record) for each in self.customer}
         body = {name: value for name, value in body.items() if value is not None and value not in ("", [], {})}
         email = body.get("email")
         if email is None:
@@ -105,7 +111,7 @@ class Mapping:
         """The consent; None when the record has none. Raises UnreadableConsent and ValueFault."""
         if self.subscribed is None:
             return None
-        return read_consent(self.subscribed.value(record, record.view()))
+        return read_consent(self.subscribed.value(record))
 
     def readable_consent(self, record: CustomerRecord) -> bool | None:
         """The same, where what cannot be read counts as absent."""
@@ -191,7 +197,17 @@ def _compile(source: str, text: str, target: str, expression: Any) -> _Expressio
         variadic = bool(signature) and signature[-1].get("variadic", False)
         if arguments < len(signature) or (arguments > len(signature) and not variadic):
             raise _fault(source, text, expression, f"{target} calls {name}() with {arguments} arguments")
-    return _Expression(target, parsed)
+    return _Expression(target, parsed, *_plain(parsed.parsed))
+
+
+def _plain(node: abc.Mapping[str, Any]) -> tuple[str | None, bool]:
+    """What needs no JMESPath: a field's name, or custom_field() of a literal; and whether it is the latter."""
+    if node["type"] == "field":
+        return node["value"], False
+    arguments = node["children"] if node["type"] == "function_expression" else []
+    is_custom = node.get("value") == "custom_field" and [each["type"] for each in arguments] == ["literal"]
+    name = arguments[0]["value"] if is_custom else None
+    return (name, True) if isinstance(name, str) else (None, False)
 
 
 def _called(node: abc.Mapping[str, Any]) -> list[tuple[str, int]]:

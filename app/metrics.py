@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+_LABELLED = 200  # the library looks its labels up under a lock
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
 
 
@@ -41,15 +44,18 @@ class Metrics:
             "ipaas_stamped_running", "Transfers under way in this replica", registry=self._registry
         )
 
+        self._ended = lru_cache(maxsize=_LABELLED)(self._transfers.labels)
+        self._called = lru_cache(maxsize=_LABELLED)(self._calls.labels)
+
     def transfer(self, status: str, action: str | None, error: str | None, seconds: float) -> None:
         """An attempt ended, or a transfer was settled without one (0 seconds)."""
-        self._transfers.labels(status, action or "", error or "").inc()
+        self._ended(status, action or "", error or "").inc()
         if seconds:
             self._seconds.observe(seconds)
 
     def call(self, system: str, operation: str, outcome: str, seconds: float) -> None:
         """A call ended; `outcome` is `ok` or the kind of failure."""
-        self._calls.labels(system, operation, outcome).observe(seconds)
+        self._called(system, operation, outcome).observe(seconds)
 
     def rejection(self, error: str) -> None:
         """A request was refused."""

@@ -39,7 +39,8 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         text = _CREDENTIAL.sub(lambda match: f"{match[1]} {_HIDDEN}" if match[1] else _HIDDEN, text)
-        text = _EMAIL.sub(lambda match: mask_email(match[0].replace("%40", "@")), text)
+        if "@" in text or "%40" in text:
+            text = _EMAIL.sub(lambda match: mask_email(match[0].replace("%40", "@")), text)
         for name in names:
             if len(name) > 1:
                 text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text, flags=re.IGNORECASE)

@@ -5,7 +5,6 @@ The whole of it is idempotent: run again from the start, it changes nothing twic
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -16,8 +15,6 @@ from app.catalog import CATALOG, Slug
 from app.mapping import UnreadableConsent, ValueFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.attempt import Change, Consent, Links, Progress
     from app.clock import Clock
     from app.connection import Connection
@@ -35,7 +32,7 @@ async def load_record(change: Change, connection: Connection, tries: Tries) -> C
     if ipaas is None:
         reason = "There is no record: none came along, and none can be fetched, for IPAAS_API_URL is not set."
         raise TransferFailed(_refusal(Slug.NOT_LOADED, reason))
-    with _failing_as(Slug.NOT_LOADED, connection):
+    with _FailingAs(Slug.NOT_LOADED, connection):
         return await tries(lambda: ipaas.customer(change.customer_id, change.tracking_guid))
 
 
@@ -97,16 +94,16 @@ class Transfer:
             return Link(told, written_back=True)
         if known is not None:
             return known
-        with _failing_as(Slug.CUSTOMER, self.connection, fields):
+        with _FailingAs(Slug.CUSTOMER, self.connection, fields):
             unseen = await links.unseen()
         if unseen is not None or ipaas is None or destination is None:
             return Link(unseen, written_back=False) if unseen else None
-        with _failing_as(Slug.NOT_LOADED, self.connection, fields):
+        with _FailingAs(Slug.NOT_LOADED, self.connection, fields):
             found = await self.tries(lambda: ipaas.external_id(change.customer_id, destination))
         return Link(found, written_back=True) if found and not await links.is_anothers(found) else None
 
     async def _upsert(self, link: Link | None, fields: StampedFields) -> StampedCustomer:
-        with _failing_as(Slug.CUSTOMER, self.connection, fields):
+        with _FailingAs(Slug.CUSTOMER, self.connection, fields):
             if link is not None and self.verifies:
                 found = await self._read(link.external_id)
                 if found is not None and found.holds(fields.body):
@@ -184,7 +181,7 @@ class Transfer:
         wanted, fault = self._wanted()
         if wanted is not None:
             progress.subscription = None
-            with _failing_as(Slug.SUBSCRIPTION, self.connection, fields):
+            with _FailingAs(Slug.SUBSCRIPTION, self.connection, fields):
                 await self._subscribe(saved, fields.email, wanted=wanted)
         if fault is not None and not self.verifies:  # whose record it is has been told already
             text = self.connection.redactor.text(str(fault), names=fields.names)
@@ -230,7 +227,7 @@ class Transfer:
             return
         self.progress.external_id = external_id
         try:
-            with _failing_as(Slug.SUBSCRIPTION, self.connection), self.progress.step("subscription", self.clock):
+            with _FailingAs(Slug.SUBSCRIPTION, self.connection), self.progress.step("subscription", self.clock):
                 saved = await self._read(external_id)
                 if saved is not None and saved.email:
                     await self._subscribe(saved, saved.email, wanted=False)
@@ -265,25 +262,36 @@ class Transfer:
         return found.is_subscribed if found else None
 
 
-@contextmanager
-def _failing_as(slug: Slug, connection: Connection, fields: StampedFields | None = None) -> Iterator[None]:
+@dataclass(frozen=True, slots=True)
+class _FailingAs:
     """A call that fails in here fails the transfer with this documented error."""
-    try:
-        yield
-    except CallError as error:
-        error.message = connection.redactor.text(error.message, names=fields.names if fields else ())
+
+    slug: Slug
+    connection: Connection
+    fields: StampedFields | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, CallError):
+            raise TransferFailed(self._failure(error)) from None
+
+    def _failure(self, error: CallError) -> Failure:
+        error.message = self.connection.redactor.text(
+            error.message, names=self.fields.names if self.fields else ()
+        )
         stamped = StampedAnswer()
-        if slug is not Slug.NOT_LOADED:
+        if self.slug is not Slug.NOT_LOADED:
             stamped = StampedAnswer(error.operation, error.status, error.message)
-        failure = Failure(
-            slug=slug,
+        return Failure(
+            slug=self.slug,
             status=error.kind.status,
-            detail=f"{CATALOG[slug].sentence} {error}",
+            detail=f"{CATALOG[self.slug].sentence} {error}",
             retryable=error.kind.retryable,
             stamped=stamped,
             retry_after=error.retry_after,
         )
-        raise TransferFailed(failure) from None
 
 
 def _refusal(slug: Slug, reason: str) -> Failure:

@@ -21,7 +21,8 @@ from app.clock import Clock
 from app.connection import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
-from app.ledger.database import Database, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
 from app.redaction import Redactor

@@ -49,10 +49,10 @@ def _not_json() -> ProblemError:
 def _has_infinity(value: Any) -> bool:
     """`1e999` is a number in JSON, but none that can be sent on."""
     if isinstance(value, dict):
-        return any(_has_infinity(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_infinity(item) for item in value)
-    return isinstance(value, float) and isinf(value)
+        value = value.values()
+    elif not isinstance(value, list):
+        return isinstance(value, float) and isinf(value)
+    return any(_has_infinity(item) for item in value if isinstance(item, float | dict | list))
 
 
 def _require_json(request: Request) -> None:

@@ -12,7 +12,7 @@ from app.api import documentation as docs
 from app.api.answers import NO_STORE
 from app.calls import reason_phrase
 from app.ledger import reports
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from app.clock import Clock

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.catalog import CATALOG, Slug
 from app.engine import NotTaking
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,8 @@ from app.calls import CallError, Kind
 from app.catalog import CATALOG, Slug
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
-from app.ledger.database import DatabaseFault, read_url
+from app.ledger.engines import read_url
+from app.ledger.faults import DatabaseFault
 from app.main import SANDBOX_PATH, connection_of
 from app.redaction import Redactor
 from app.settings import Settings, SettingsFault, load_settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.engine.tasks import wait_at_most
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,7 +16,7 @@ from app.engine.runner import Ports, Runner
 from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
 from app.ledger import attempts, replicas, reports, triggers
-from app.ledger.database import DatabaseGone, SchemaFault
+from app.ledger.faults import DatabaseGone, SchemaFault
 from app.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Engine:
         deadline, owner = self._patience(wait_seconds)
         with self._watchers.watching() as watch:
             entered = await asyncio.shield(self._entering.start(self._accept(news, watch, deadline, owner)))
+            if len(entered) == 1:  # as nearly always: no task for it
+                return [await self._outcome(*entered[0], deadline)]
             return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
 
     async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:

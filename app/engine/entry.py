@@ -9,7 +9,7 @@ import structlog
 
 from app.engine.tasks import wait_at_most
 from app.ledger import bulk
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 from app.attempt import Link
 from app.ipaas.models import read_record
 from app.ledger import customers, reports
+from app.ledger.faults import DatabaseGone
 from app.mapping import ValueFault
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from app.tries import Tries
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Memory:
     """The links of one attempt's customer, as its claim found them."""
 
@@ -28,6 +31,7 @@ class Memory:
     database: Database
     claim: Claim
     tries: Tries
+    _keeping: asyncio.Task[None] | None = None
 
     async def known(self) -> Link | None:
         """The link of an earlier transfer."""
@@ -43,7 +47,9 @@ class Memory:
         Raises CallError.
         """
         doubtful = self.claim.customer.doubtful
-        records = await self.database.read(reports.tried_records, doubtful) if doubtful else []
+        if not doubtful and not self.claim.verifies:
+            return None
+        records = await self.database.read(reports.tried_records, doubtful)
         tried = {each.email.casefold(): each for each in filter(None, map(self._fields, records))}
         sends = self._fields(self.claim.record or "{}")
         own = tried.pop(sends.email.casefold(), None) if sends else None
@@ -63,8 +69,15 @@ class Memory:
         return await self.database.read(customers.owner_of, *whose) is not None
 
     async def remember(self, external_id: str) -> None:
-        """Keep a new link. Idempotent."""
-        await self.database.run(customers.take, self.claim.customer, external_id)
+        """Keep a new link, beside what comes next. Idempotent."""
+        await self.kept()
+        self._keeping = asyncio.create_task(self.database.run(customers.take, self.claim.customer, external_id))
+
+    async def kept(self) -> None:
+        """Until the new link is; where the database is away, the end of the attempt keeps it."""
+        if self._keeping is not None:
+            with suppress(DatabaseGone):
+                await self._keeping
 
     def _fields(self, record: str) -> StampedFields | None:
         try:

@@ -7,17 +7,16 @@ from uuid import uuid4
 
 from app.engine.engine import Engine, NotTaking, Outcome
 from app.ledger import bulk, reports, triggers
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 from app.ledger.stored import Stored, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
-
     from app.ipaas.models import CustomerRecord
     from app.ledger.database import Database
     from app.ledger.reports import Filter
+    from app.ledger.session import Session
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,13 +97,13 @@ class Operations:
     def _now(self) -> float:
         return self._engine.pulse.now()
 
-    async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await self._database.read(work, *args, **kwargs)
         except DatabaseGone:
             raise NotTaking from None
 
-    async def _write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await self._database.run(work, *args, **kwargs)
         except DatabaseGone:

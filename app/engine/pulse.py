@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from app.ledger import replicas
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from app.clock import Clock

@@ -17,7 +17,8 @@ from app.engine.memory import Memory
 from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
+from app.logs import lines_about
 from app.transfer import Transfer, load_record
 from app.tries import Tries
 
@@ -230,12 +231,13 @@ class Runner:
 
     async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
         customer, lead = claim.customer, claim.lead
-        record = read_record(json.loads(claim.record or "{}"))
+        record = claim.parsed or read_record(json.loads(claim.record or "{}"))
+        memory = Memory(self._connection, self._database, claim, tries)
         transfer = Transfer(
             Change(customer.customer_id, lead.tracking_guid, lead.destination, record),
             record,
             self._connection,
-            Memory(self._connection, self._database, claim, tries),
+            memory,
             tries,
             self._clock,
             progress,
@@ -248,6 +250,8 @@ class Runner:
             if claim.record is None and failed.failure.slug is Slug.CUSTOMER:  # all but a "no" that was due
                 raise TransferFailed(_failure(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False)) from None
             raise
+        finally:
+            await memory.kept()
 
     async def _guarded(self, work: Awaitable[None]) -> Failure | None:
         """What it failed with; nothing that goes wrong leaves it unended."""
@@ -326,7 +330,7 @@ class _FencedTries(Tries):
 
 def _named(transfer: Stored) -> Any:
     """Whose log lines these are."""
-    return structlog.contextvars.bound_contextvars(
+    return lines_about(
         tracking_guid=transfer.tracking_guid, transfer_id=transfer.id, customer_id=transfer.customer_id
     )
 

@@ -9,16 +9,15 @@ import structlog
 from sqlalchemy import insert
 
 from app.ledger import retention
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 from app.ledger.tables import rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
-
     from app.clock import Clock
     from app.ledger.database import Database
+    from app.ledger.session import Session
 
 log = structlog.stdlib.get_logger("upkeep")
 
@@ -78,10 +77,10 @@ class Upkeep:
             except Exception:
                 log.exception("upkeep broke")
 
-    async def _in_batches(self, work: Callable[[Connection, float], int], before: float) -> None:
+    async def _in_batches(self, work: Callable[[Session, float], int], before: float) -> None:
         while await self._database.run(work, before) >= retention.BATCH:
             await self._clock.sleep(_BATCH_PAUSE_SECONDS)
 
 
-def _add_rejections(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    connection.execute(insert(rejections), rows)
+def _add_rejections(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(insert(rejections), rows)

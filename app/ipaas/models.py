@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 MAX_NOTIFICATIONS = 100
 ID_LIMIT = 100
+_DIGITS = 40  # of an id that is a number
 _SCOPE_LIMIT = 60
 _WORDS = {"model_type": "Input should be an object.", "dict_type": "Input should be an object."}
 _UNLINKED = "DELETED:"
@@ -99,12 +101,16 @@ class CustomerRecord(_Lenient):
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
+    @cached_property
     def view(self) -> dict[str, Any]:
         """The record as mapping expressions see it, also under iPaaS.com's PascalCase names."""
         fields = self.model_dump()
-        return {
-            "".join(part.title() for part in name.split("_")): value for name, value in fields.items()
-        } | fields
+        return {_pascal(name): value for name, value in fields.items()} | fields
+
+
+@lru_cache(maxsize=1000)
+def _pascal(name: str) -> str:
+    return "".join(part.title() for part in name.split("_"))
 
 
 class Notification(BaseModel):
@@ -152,10 +158,15 @@ def is_plain(value: str) -> bool:
     return len(value) <= ID_LIMIT and not _UNPRINTABLE.search(value)
 
 
+def is_endless(value: str) -> bool:
+    """A number that is too long for an id of any system."""
+    return len(value) > _DIGITS and value.isdecimal()
+
+
 def linked(external_id: str | None) -> str | None:
-    """An external ID, quotes removed, unless it says that it was deleted."""
+    """An external ID, quotes removed, unless it says that it was deleted, or is an endless number."""
     value = (external_id or "").strip().strip('"').strip()
-    return None if value in _NO_IDS or value.upper().startswith(_UNLINKED) else value
+    return None if value in _NO_IDS or value.upper().startswith(_UNLINKED) or is_endless(value) else value
 
 
 def read_guid(value: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from app.attempt import Failure
 from app.catalog import Slug
 from app.ledger import customers, order, rows
 from app.ledger.customers import Customer
+from app.ledger.session import About, shared
 from app.ledger.stored import Stored, dump_failure, new_id
 from app.ledger.tables import PENDING, RUNNING, SANDBOX, is_loading, is_pending, transfers
 from app.ledger.tables import customers as table
@@ -22,9 +23,11 @@ from app.ledger.tables import customers as table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Table
 
     from app.attempt import Progress
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.session import Session
 
 log = structlog.stdlib.get_logger("ledger")
 
@@ -45,7 +48,7 @@ class Terms:
 class Claim:
     """An attempt that begins: what is wanted of this customer (`record` as JSON, None = deleted), and who asked.
 
-    `lead` gives it its tracking GUID and destination; `covered` end with it.
+    `lead` gives it its tracking GUID and destination; `covered` end with it. `parsed`: the record as it came.
     """
 
     customer: Customer
@@ -53,6 +56,7 @@ class Claim:
     covered: tuple[Stored, ...]
     record: str | None
     began_at: float
+    parsed: CustomerRecord | None = None
 
     @property
     def verifies(self) -> bool:
@@ -78,26 +82,26 @@ class Finished:
     is_due: bool = False
 
 
-def begin(connection: Connection, customer: Customer, covered: Sequence[Stored], owner: str, now: float) -> Claim:
+def begin(session: Session, customer: Customer, covered: Sequence[Stored], owner: str, now: float) -> Claim:
     """Rules 4 and 6: from here on this customer is `owner`'s, and what is wanted now is applied."""
     wanted = customer.wanted
     values: dict[str, Any] = {"owner": owner, "runs": customer.runs + 1, "sending": wanted.id, "due_at": None}
-    customers.write(connection, customer, wanted=wanted, destination=customer.destination, **values)
+    customers.write(session, customer, wanted=wanted, destination=customer.destination, **values)
     lead = next((each for each in covered if each.id == wanted.id), covered[-1])
-    record = lead.record if lead.id == wanted.id else rows.record_of(connection, wanted.id)
-    return Claim(replace(customer, **values), lead, tuple(covered), record, now)
+    record = lead.record if lead.id == wanted.id else rows.record_of(session, wanted.id)
+    return Claim(customer.but(**values), lead, tuple(covered), record, now)
 
 
-def claim(connection: Connection, name: str, customer_id: str | None, owner: str, now: float) -> Claim | None:
+def claim(session: Session, name: str, customer_id: str | None, owner: str, now: float) -> Claim | None:
     """Begin what is due of this customer. None = nothing is, or somebody is at work."""
-    customer = customers.lock(connection, name, customer_id)
+    customer = customers.lock(session, name, customer_id)
     if customer is None or customer.owner is not None or customer.due_at is None or customer.due_at > now:
         return None
-    return _begin_due(connection, customer, owner, now)
+    return _begin_due(session, customer, owner, now)
 
 
 def claim_due(  # noqa: PLR0913 - who claims what
-    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
 ) -> list[Claim]:
     """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
 
@@ -108,7 +112,7 @@ def claim_due(  # noqa: PLR0913 - who claims what
     if not limit:
         return []
     to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= now)
-    found = connection.execute(
+    found = session.execute(
         select(table)
         .where(table.c.owner.is_(None), or_(table.c.due_at <= now, to_verify))
         .where(_meant_for(table, sandbox=sandbox))
@@ -119,8 +123,8 @@ def claim_due(  # noqa: PLR0913 - who claims what
     claims: list[Claim] = []
     for row in found.mappings().all():
         try:
-            with connection.begin_nested() if careful else nullcontext():
-                begun = _begin_due(connection, Customer.of(row), owner, now)
+            with session.begin_nested() if careful else nullcontext():
+                begun = _begin_due(session, Customer.of(dict(row)), owner, now)
         except Exception:
             if not careful:
                 raise
@@ -133,34 +137,39 @@ def claim_due(  # noqa: PLR0913 - who claims what
 
 
 def claim_work(  # noqa: PLR0913 - who claims what
-    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
 ) -> tuple[list[Claim], list[Stored]]:
     """Due customers and due loads, up to `limit` of both together; neither keeps the other out."""
-    loads = claim_loads(connection, owner, now, limit // 2, sandbox=sandbox)
-    claims = claim_due(connection, owner, now, limit - len(loads), sandbox=sandbox, careful=careful)
+    loads = claim_loads(session, owner, now, limit // 2, sandbox=sandbox)
+    claims = claim_due(session, owner, now, limit - len(loads), sandbox=sandbox, careful=careful)
     left = limit - len(loads) - len(claims)
-    return claims, [*loads, *claim_loads(connection, owner, now, left, sandbox=sandbox)]
+    return claims, [*loads, *claim_loads(session, owner, now, left, sandbox=sandbox)]
 
 
-def finish(connection: Connection, claimed: Claim, result: AttemptResult, terms: Terms) -> Finished | None:
+def _about(claimed: Claim, _result: AttemptResult, _terms: Terms) -> About:
+    return About(claimed.customer.connection, claimed.customer.customer_id)
+
+
+@shared(_about)
+def finish(session: Session, claimed: Claim, result: AttemptResult, terms: Terms) -> Finished | None:
     """Record an attempt and what follows from it. None = it was taken over meanwhile."""
-    customer = customers.lock(connection, claimed.customer.connection, claimed.customer.customer_id)
+    customer = customers.lock(session, claimed.customer.connection, claimed.customer.customer_id)
     if customer is None or not customers.is_claimed(customer, claimed.customer):
         return None
     now, progress = result.finished_at, result.progress
     external_id = progress.external_id or customer.external_id
     if external_id != customer.external_id and external_id is not None:
-        other = customers.owner_of(connection, customer.connection, external_id, customer.customer_id)
+        other = customers.owner_of(session, customer.connection, external_id, customer.customer_id)
         if other is not None:
-            return _lost_link(connection, customer, other, now, terms)
+            return _lost_link(session, customer, other, now, terms)
     if result.failure is None:
-        settled = _succeeded(connection, claimed, result)
+        settled = _succeeded(session, claimed, result)
     else:
-        settled = _failed(connection, customer, claimed, result, terms)
+        settled = _failed(session, customer, claimed, result, terms)
     due_at = customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)])
     told = claimed.lead.destination if progress.written_back else None
     customers.write(
-        connection,
+        session,
         customer,
         owner=None,
         sending=None,
@@ -175,31 +184,29 @@ def finish(connection: Connection, claimed: Claim, result: AttemptResult, terms:
 
 
 def release(  # noqa: PLR0913 - whose work, and on which terms
-    connection: Connection, name: str, customer_id: str, owner: str, now: float, terms: Terms
+    session: Session, name: str, customer_id: str, owner: str, now: float, terms: Terms
 ) -> list[Stored] | None:
     """End the attempt of a replica that is gone: it runs again, in doubt. None = it ended, or is locked."""
-    customer = customers.lock(connection, name, customer_id, wait=False)
+    customer = customers.lock(session, name, customer_id, wait=False)
     if customer is None or customer.owner != owner:
         return None
-    return list(_interrupted(connection, customer, _running(connection, customer), now, terms))
+    return list(_interrupted(session, customer, _running(session, customer), now, terms))
 
 
-def doubt(connection: Connection, lost: Claim, now: float, terms: Terms) -> None:
+def doubt(session: Session, lost: Claim, now: float, terms: Terms) -> None:
     """Rule 7: what others took over may have sent its own calls after theirs. Idempotent."""
-    customer = customers.lock(connection, lost.customer.connection, lost.customer.customer_id)
+    customer = customers.lock(session, lost.customer.connection, lost.customer.customer_id)
     if customer is not None:
         doubtful = customers.doubting(customer, lost.customer.sending)
         verify_at = order.verify_at(now, terms.timeout_seconds)
-        customers.write(connection, customer, doubt=doubtful, verify_at=verify_at)
+        customers.write(session, customer, doubt=doubtful, verify_at=verify_at)
 
 
-def claim_loads(
-    connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
-) -> list[Stored]:
+def claim_loads(session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Stored]:
     """Begin to fetch the records of up to `limit` transfers that are due for it."""
     if not limit:
         return []
-    found = connection.execute(
+    found = session.execute(
         select(transfers)
         .where(is_loading, is_pending, transfers.c.next_attempt_at <= now)
         .where(_meant_for(transfers, sandbox=sandbox))
@@ -208,23 +215,24 @@ def claim_loads(
         .with_for_update(skip_locked=True)
     )
     due = [Stored.of(row) for row in found.mappings().all()]
-    return [rows.change(connection, each, rows.begun(each, owner, now)) for each in due]
+    return [rows.change(session, each, rows.begun(each, owner, now)) for each in due]
 
 
-def not_loaded(connection: Connection, claimed: Stored, result: AttemptResult, terms: Terms) -> Stored | None:
+@shared(lambda claimed, _result, _terms: About(claimed.connection, seq=claimed.seq))
+def not_loaded(session: Session, claimed: Stored, result: AttemptResult, terms: Terms) -> Stored | None:
     """Rule 1: that trigger alone fails, or waits. None = it was taken over meanwhile."""
-    transfer = rows.by_seq(connection, claimed.seq, locked=True)
+    transfer = rows.by_seq(session, claimed.seq, locked=True)
     if not still_loads(transfer, claimed):
         return None
-    return _record_failure(connection, transfer, result, terms)
+    return _record_failure(session, transfer, result, terms)
 
 
-def release_load(connection: Connection, seq: int, owner: str, now: float) -> Stored | None:
+def release_load(session: Session, seq: int, owner: str, now: float) -> Stored | None:
     """A load of a replica that is gone is done again. None = it ended meanwhile."""
-    transfer = rows.by_seq(connection, seq, locked=True)
+    transfer = rows.by_seq(session, seq, locked=True)
     if not transfer.loading or (transfer.status, transfer.owner) != (RUNNING, owner):
         return None
-    return _interrupt(connection, transfer, None, now)
+    return _interrupt(session, transfer, None, now)
 
 
 def still_loads(transfer: Stored, claimed: Stored) -> bool:
@@ -239,21 +247,21 @@ def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
     return sandboxed if sandbox else ~sandboxed
 
 
-def _begin_due(connection: Connection, customer: Customer, owner: str, now: float) -> Claim | None:
-    pending = rows.pending_of(connection, customer)
-    covered = [rows.change(connection, each, rows.begun(each, owner, now)) for each in pending]
+def _begin_due(session: Session, customer: Customer, owner: str, now: float) -> Claim | None:
+    pending = rows.pending_of(session, customer)
+    covered = [rows.change(session, each, rows.begun(each, owner, now)) for each in pending]
     if not covered and customer.verify_at is not None and customer.verify_at <= now:
-        covered = _verification(connection, customer, owner, now)
+        covered = _verification(session, customer, owner, now)
     if not covered:
-        customers.write(connection, customer, due_at=None)
+        customers.write(session, customer, due_at=None)
         return None
-    return begin(connection, customer, covered, owner, now)
+    return begin(session, customer, covered, owner, now)
 
 
-def _verification(connection: Connection, customer: Customer, owner: str, now: float) -> list[Stored]:
+def _verification(session: Session, customer: Customer, owner: str, now: float) -> list[Stored]:
     """Rule 7: the one trigger that nobody sent."""
     added = rows.add(
-        connection,
+        session,
         {
             "id": new_id(now),
             "connection": customer.connection,
@@ -274,7 +282,7 @@ def _verification(connection: Connection, customer: Customer, owner: str, now: f
     return [added] if added else []
 
 
-def _succeeded(connection: Connection, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
+def _succeeded(session: Session, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
     """Rule 4: the one whose record was sent, and those that brought none, succeeded; others were superseded."""
     progress, sent = result.progress, claimed.customer.wanted.id
     steps = json.dumps(progress.seconds)
@@ -284,29 +292,29 @@ def _succeeded(connection: Connection, claimed: Claim, result: AttemptResult) ->
             values = rows.ended("succeeded", result.finished_at) | _achieved(progress)
         else:
             values = rows.superseded(sent, result.finished_at) | {"external_id": progress.external_id}
-        rows.add_attempt(connection, transfer, result.finished_at, "succeeded", failure=None, steps=steps)
-        settled.append(rows.change(connection, transfer, values))
+        rows.add_attempt(session, transfer, result.finished_at, "succeeded", failure=None, steps=steps)
+        settled.append(rows.change(session, transfer, values))
     return tuple(settled)
 
 
 def _failed(
-    connection: Connection, customer: Customer, claimed: Claim, result: AttemptResult, terms: Terms
+    session: Session, customer: Customer, claimed: Claim, result: AttemptResult, terms: Terms
 ) -> tuple[Stored, ...]:
     """Each by its own promise. What is promised and has a newer one behind it leaves its promise to that."""
-    following = _following(connection, customer, claimed.customer.wanted.id)
-    open_now = {each.seq: each for each in rows.open_of(connection, customer, locked=True)}
+    following = _following(session, customer, claimed.customer.wanted.id)
+    open_now = {each.seq: each for each in rows.open_of(session, customer, locked=True)}
     settled = []
     for covered in claimed.covered:
         transfer = open_now[covered.seq]
-        after = _record_failure(connection, transfer, result, terms)
+        after = _record_failure(session, transfer, result, terms)
         if after.status == "waiting" and following is not None and not transfer.brings_nothing:
-            after = rows.change(connection, after, rows.superseded(following.id, result.finished_at))
-            rows.change(connection, following, {"promised": True})
+            after = rows.change(session, after, rows.superseded(following.id, result.finished_at))
+            rows.change(session, following, {"promised": True})
         settled.append(after)
     return tuple(settled)
 
 
-def _record_failure(connection: Connection, transfer: Stored, result: AttemptResult, terms: Terms) -> Stored:
+def _record_failure(session: Session, transfer: Stored, result: AttemptResult, terms: Terms) -> Stored:
     failure, progress, now = result.failure, result.progress, result.finished_at
     if failure is None:
         message = "only a failed attempt has a failure"
@@ -319,18 +327,18 @@ def _record_failure(connection: Connection, transfer: Stored, result: AttemptRes
     if again is not None:
         values |= {"next_attempt_at": again, "finished_at": None}
         values |= {"loading": transfer.loading, "before": transfer.before}
-    rows.add_attempt(connection, transfer, now, "failed", failure=text, steps=json.dumps(progress.seconds))
-    return rows.change(connection, transfer, values)
+    rows.add_attempt(session, transfer, now, "failed", failure=text, steps=json.dumps(progress.seconds))
+    return rows.change(session, transfer, values)
 
 
 def _interrupted(
-    connection: Connection, customer: Customer, running: Sequence[Stored], now: float, terms: Terms
+    session: Session, customer: Customer, running: Sequence[Stored], now: float, terms: Terms
 ) -> tuple[Stored, ...]:
     """An attempt that nobody saw end: what it covered is due at once, and the customer is in doubt."""
-    following = _following(connection, customer, customer.sending)
-    settled = tuple(_interrupt(connection, each, following, now) for each in running)
+    following = _following(session, customer, customer.sending)
+    settled = tuple(_interrupt(session, each, following, now) for each in running)
     customers.write(
-        connection,
+        session,
         customer,
         owner=None,
         sending=None,
@@ -341,7 +349,7 @@ def _interrupted(
     return settled
 
 
-def _interrupt(connection: Connection, transfer: Stored, following: Stored | None, now: float) -> Stored:
+def _interrupt(session: Session, transfer: Stored, following: Stored | None, now: float) -> Stored:
     values: dict[str, Any] = rows.due() | {"promised": True}
     if transfer.attempts >= _MOST_ATTEMPTS:
         sentence = f"The attempt was interrupted {transfer.attempts} times."
@@ -350,29 +358,29 @@ def _interrupt(connection: Connection, transfer: Stored, following: Stored | Non
         values |= {"failure": dump_failure(failure)}
     elif following is not None and not transfer.brings_nothing:
         values = rows.superseded(following.id, now)
-        rows.change(connection, following, {"promised": True})
-    rows.add_attempt(connection, transfer, now, "interrupted", failure=None, steps="{}")
-    return rows.change(connection, transfer, values)
+        rows.change(session, following, {"promised": True})
+    rows.add_attempt(session, transfer, now, "interrupted", failure=None, steps="{}")
+    return rows.change(session, transfer, values)
 
 
-def _running(connection: Connection, customer: Customer) -> list[Stored]:
-    return [each for each in rows.open_of(connection, customer, locked=True) if each.status == RUNNING]
+def _running(session: Session, customer: Customer) -> list[Stored]:
+    return [each for each in rows.open_of(session, customer, locked=True) if each.status == RUNNING]
 
 
-def _following(connection: Connection, customer: Customer, sent: str | None) -> Stored | None:
+def _following(session: Session, customer: Customer, sent: str | None) -> Stored | None:
     """The open transfer that brought a newer record than the one that was sent."""
     if customer.wanted.id == sent or customer.due_at is None:
         return None
-    found = rows.by_id(connection, customer.wanted.id)
+    found = rows.by_id(session, customer.wanted.id)
     return found if found is not None and found.status in PENDING and not found.loading else None
 
 
-def _lost_link(connection: Connection, customer: Customer, other: str, now: float, terms: Terms) -> Finished:
+def _lost_link(session: Session, customer: Customer, other: str, now: float, terms: Terms) -> Finished:
     """Rule 8: another customer was added under this id meanwhile. This one is added anew, that one looked at."""
-    settled = _interrupted(connection, customer, _running(connection, customer), now, terms)
-    overwritten = customers.look(connection, customer.connection, other)
+    settled = _interrupted(session, customer, _running(session, customer), now, terms)
+    overwritten = customers.look(session, customer.connection, other)
     if overwritten is not None:
-        customers.write(connection, overwritten, doubt=customers.doubting(overwritten), verify_at=now)
+        customers.write(session, overwritten, doubt=customers.doubting(overwritten), verify_at=now)
     return Finished(settled, is_due=True)
 
 

@@ -15,8 +15,7 @@ from app.ledger.tables import SANDBOX, is_pending, sync_blocks, sync_items, sync
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
+    from app.ledger.session import Session
     from app.ledger.stored import Stored
 
 BLOCK = 50
@@ -24,92 +23,92 @@ Kind = Literal["customers", "retry"]
 
 
 def open_sync(  # noqa: PLR0913 - what a sync is made of
-    connection: Connection, sync_id: str, name: str, kind: Kind, items: Sequence[str] | Sequence[int], now: float
+    session: Session, sync_id: str, name: str, kind: Kind, items: Sequence[str] | Sequence[int], now: float
 ) -> None:
     """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens."""
     values = {"id": sync_id, "connection": name, "kind": kind, "total": len(items), "created_at": now}
-    connection.execute(insert(syncs).values(values))
+    session.execute(insert(syncs).values(values))
     blocks = [items[first : first + BLOCK] for first in range(0, len(items), BLOCK)]
     rows = [
         {"sync_id": sync_id, "number": number, "size": len(block), "items": json.dumps(block)}
         for number, block in enumerate(blocks)
     ]
     if rows:
-        connection.execute(insert(sync_blocks), rows)
+        session.execute(insert(sync_blocks), rows)
 
 
-def enter_some(connection: Connection, now: float, *, fetch: bool) -> list[Stored] | None:
+def enter_some(session: Session, now: float, *, fetch: bool) -> list[Stored] | None:
     """Enter a few items of the oldest sync that has some left; what that ended.
 
     None = no sync has any left, or another replica is at it.
     """
     oldest = select(func.min(sync_blocks.c.sync_id)).scalar_subquery()
     wanted = select(syncs).where(syncs.c.id == oldest).with_for_update(skip_locked=True)
-    sync = connection.execute(wanted).mappings().one_or_none()
+    sync = session.execute(wanted).mappings().one_or_none()
     mine = sync_blocks.c.sync_id == (sync["id"] if sync else None)
     first = select(sync_blocks).where(mine).order_by(sync_blocks.c.number).limit(1)
-    block = connection.execute(first).mappings().one_or_none()
+    block = session.execute(first).mappings().one_or_none()
     if sync is None or block is None:
         return None
     chunk = json.loads(block["items"])
     if sync["kind"] == "customers":
-        entered = _add_customers(connection, sync["connection"], chunk, now, fetch=fetch)
+        entered = _add_customers(session, sync["connection"], chunk, now, fetch=fetch)
     else:
-        entered = _rerun_all(connection, sync["connection"], chunk, now, fetch=fetch)
-    connection.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
-    _add_items(connection, sync["id"], [each.transfer.seq for each in entered])
+        entered = _rerun_all(session, sync["connection"], chunk, now, fetch=fetch)
+    session.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
+    _add_items(session, sync["id"], [each.transfer.seq for each in entered])
     left_out = len(chunk) - len(entered)
     if left_out:
         fewer = update(syncs).where(syncs.c.id == sync["id"])
-        connection.execute(fewer.values(total=sync["total"] - left_out))
+        session.execute(fewer.values(total=sync["total"] - left_out))
     return [ended for each in entered for ended in each.ended]
 
 
 def _add_customers(
-    connection: Connection, name: str, customer_ids: Sequence[str], now: float, *, fetch: bool
+    session: Session, name: str, customer_ids: Sequence[str], now: float, *, fetch: bool
 ) -> list[triggers.Entered]:
     """One transfer for each. `fetch` False: the newest record that was received is sent again."""
     entered = []
     for customer_id in sorted(customer_ids):  # always the same order, so that replicas don't deadlock
         guid = str(uuid4())
         new = triggers.NewTransfer(name, customer_id, guid, trigger="sync", fetch=fetch, promised=True)
-        entered.append(triggers.accept(connection, new, None, now))
+        entered.append(triggers.accept(session, new, None, now))
     return entered
 
 
 def _rerun_all(
-    connection: Connection, name: str, chunk: Sequence[int], now: float, *, fetch: bool
+    session: Session, name: str, chunk: Sequence[int], now: float, *, fetch: bool
 ) -> list[triggers.Entered]:
     """These again; those that are in no state for it any more are left out."""
     sandbox = name.startswith(SANDBOX)
     entered = (
-        triggers.rerun(connection, seq, None, now, fetch=fetch, promised=True, sandbox=sandbox) for seq in chunk
+        triggers.rerun(session, seq, None, now, fetch=fetch, promised=True, sandbox=sandbox) for seq in chunk
     )
     return [each for each in entered if each is not None]
 
 
-def close_sync(connection: Connection, sync_id: str, now: float) -> list[int]:
+def close_sync(session: Session, sync_id: str, now: float) -> list[int]:
     """Enter nothing more of it; those of its transfers that have not begun, for `cancel_some`. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
-    connection.execute(mark.values(cancelled_at=now))
-    connection.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
+    session.execute(mark.values(cancelled_at=now))
+    session.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
     open_items = (
         select(transfers.c.seq)
         .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
         .where(sync_items.c.sync_id == sync_id, is_pending)
         .order_by(transfers.c.customer_id, transfers.c.seq)
     )
-    return list(connection.execute(open_items).scalars())
+    return list(session.execute(open_items).scalars())
 
 
-def cancel_some(connection: Connection, seqs: Sequence[int], now: float) -> list[Stored]:
+def cancel_some(session: Session, seqs: Sequence[int], now: float) -> list[Stored]:
     """Cancel those of a few that have not begun yet; them, and what is wanted again for it."""
-    cancelled = (triggers.cancel(connection, seq, now) for seq in seqs)
+    cancelled = (triggers.cancel(session, seq, now) for seq in seqs)
     return [transfer for each in cancelled if each is not None for transfer in each]
 
 
-def _add_items(connection: Connection, sync_id: str, items: Sequence[int]) -> None:
+def _add_items(session: Session, sync_id: str, items: Sequence[int]) -> None:
     if items:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        dialect = sqlite if session.is_sqlite else postgresql
         rows = [{"sync_id": sync_id, "transfer_seq": seq} for seq in items]
-        connection.execute(dialect.insert(sync_items).on_conflict_do_nothing(), rows)
+        session.execute(dialect.insert(sync_items).on_conflict_do_nothing(), rows)

@@ -6,32 +6,35 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 
 from app.ledger.order import Wanted
+from app.ledger.session import About, Query, Row, Session, shared
 from app.ledger.tables import customers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sqlalchemy import Connection
+    from collections.abc import Iterable
 
 _KEY = and_(
     customers.c.connection == bindparam("of_connection"), customers.c.customer_id == bindparam("of_customer")
 )
-_LOOK = select(customers).where(_KEY)
-_LOCK = _LOOK.with_for_update()
-_LOCK_IF_FREE = _LOOK.with_for_update(skip_locked=True)
-_WRITE = update(customers).where(_KEY)
+_LOOK = Query(select(customers).where(_KEY))
+_LOCK = Query(select(customers).where(_KEY).with_for_update())
+_LOCK_IF_FREE = Query(select(customers).where(_KEY).with_for_update(skip_locked=True))
+_OWNERS = Query(
+    select(customers.c.customer_id).where(
+        customers.c.connection == bindparam("of_connection"), customers.c.external_id == bindparam("link")
+    )
+)
 NOBODY = "[]"  # in doubt, with nobody to look for
 _EMPTY: dict[str, Any] = {column.name: None for column in customers.columns}
 _FIRST = _EMPTY | {"written_back": False, "place": 1, "runs": 0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Customer:
-    """One row of `customers`; times are seconds since 1970, UTC."""
+    """One row of `customers`; times are seconds since 1970, UTC. Made without its constructor, as `Stored`."""
 
     connection: str
     customer_id: str
@@ -50,11 +53,20 @@ class Customer:
     owner: str | None
     sending: str | None
     runs: int
+    is_new: bool = False  # it has no row yet
 
     @classmethod
-    def of(cls, row: Mapping[Any, Any]) -> Customer:
+    def of(cls, row: Row) -> Customer:
         """From a row's mapping."""
-        return cls(**{**row, "wanted": Wanted.load(row["wanted"])})
+        made = object.__new__(cls)
+        made.__dict__.update(row, wanted=Wanted.load(row["wanted"]))
+        return made
+
+    def but(self, **values: Any) -> Customer:
+        """With other values."""
+        made = object.__new__(Customer)
+        made.__dict__.update(self.__dict__, **values)
+        return made
 
     @property
     def owes_no(self) -> bool:
@@ -73,43 +85,55 @@ class Customer:
         return self.written_back and there
 
 
-def _next_place() -> dict[str, Any]:
-    """For each database: lock the customer, make the row if there is none, and take the next place."""
-    statements = {}
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
-        statement: Any = dialect.insert(customers)
-        statement = statement.on_conflict_do_update(
-            index_elements=("connection", "customer_id"), set_={"place": customers.c.place + 1}
-        )
-        statements[name] = statement.returning(customers)
-    return statements
+def _made() -> Query:
+    """Lock the customer, whether or not there is one, and take the next place."""
+    statement: Any = insert(customers)
+    statement = statement.on_conflict_do_update(
+        index_elements=("connection", "customer_id"), set_={"place": customers.c.place + 1}
+    )
+    return Query(statement.returning(customers))
 
 
-_NEXT_PLACE = _next_place()
+_MADE = _made()
 
 
-def enter(connection: Connection, name: str, customer_id: str) -> Customer:
-    """Lock the customer to the end of the transaction (rule 6), with a new place in the order of receipt."""
+def enter(session: Session, name: str, customer_id: str) -> Customer:
+    """Lock the customer to the end of the transaction (rule 6), with a new place in the order of receipt.
+
+    Who gives that place to somebody writes it, too.
+    """
+    if session.is_sqlite or session.ahead is not None:  # nobody else can make it meanwhile, or this all fails
+        found = lock(session, name, customer_id)
+        if found is not None:
+            return found.but(place=found.place + 1)
+        return Customer.of(_FIRST | {"connection": name, "customer_id": customer_id, "is_new": True})
     values = _FIRST | {"connection": name, "customer_id": customer_id}
-    return Customer.of(connection.execute(_NEXT_PLACE[connection.dialect.name], values).mappings().one())
+    return Customer.of(session.rows(_MADE, values)[0])
 
 
-def lock(connection: Connection, name: str, customer_id: str | None, *, wait: bool = True) -> Customer | None:
+def lock(session: Session, name: str, customer_id: str | None, *, wait: bool = True) -> Customer | None:
     """The same without a place. None = this customer was never heard of, or is locked and nobody is to wait."""
-    return _one(connection, _LOCK if wait else _LOCK_IF_FREE, name, customer_id)
+    if session.ahead is not None and customer_id is not None and (name, customer_id) in session.ahead.customers:
+        row = session.ahead.customers[name, customer_id]
+        return Customer.of(row) if row else None
+    return _one(session, _LOCK if wait else _LOCK_IF_FREE, name, customer_id)
 
 
-def look(connection: Connection, name: str, customer_id: str | None) -> Customer | None:
+def look(session: Session, name: str, customer_id: str | None) -> Customer | None:
     """Without a lock."""
-    return _one(connection, _LOOK, name, customer_id)
+    return _one(session, _LOOK, name, customer_id)
 
 
-def write(connection: Connection, customer: Customer, **values: Any) -> None:
-    """Change a customer that is locked."""
+def write(session: Session, customer: Customer, **values: Any) -> None:
+    """Change a customer that is locked, once in a transaction where it is new."""
     if isinstance(values.get("wanted"), Wanted):
         values["wanted"] = values["wanted"].dump()
-    key = {"of_connection": customer.connection, "of_customer": customer.customer_id}
-    connection.execute(_WRITE, values | key)
+    values["place"] = customer.place
+    key = {"connection": customer.connection, "customer_id": customer.customer_id}
+    if customer.is_new:
+        session.insert(customers, _FIRST | key | values)
+    else:
+        session.update(customers, key, values)
 
 
 def is_claimed(customer: Customer | None, claimed: Customer) -> bool:
@@ -117,23 +141,28 @@ def is_claimed(customer: Customer | None, claimed: Customer) -> bool:
     return customer is not None and (customer.owner, customer.runs) == (claimed.owner, claimed.runs)
 
 
-def take(connection: Connection, claimed: Customer, external_id: str) -> None:
+@shared(lambda claimed, external_id: About(claimed.connection, claimed.customer_id, external_id=external_id))
+def take(session: Session, claimed: Customer, external_id: str) -> None:
     """Rule 8: this Stamped.io id is from now on this customer's, and nobody else's. Idempotent."""
-    mine = lock(connection, claimed.connection, claimed.customer_id)
+    mine = lock(session, claimed.connection, claimed.customer_id)
     if mine is None or not is_claimed(mine, claimed):
         return
-    same_id = (customers.c.connection == mine.connection, customers.c.external_id == external_id)
-    lost = {"external_id": None, "written_back": False, "told": None}
-    connection.execute(update(customers).where(*same_id, customers.c.customer_id != mine.customer_id).values(lost))
-    write(connection, mine, external_id=external_id, written_back=False, written_back_to=None, told=None)
+    if session.ahead is None:  # else it was looked whether it is somebody's
+        for owner in _owners(session, mine.connection, external_id, mine.customer_id):
+            other = lock(session, mine.connection, owner)
+            if other is not None and other.external_id == external_id:
+                write(session, other, external_id=None, written_back=False, told=None)
+    write(session, mine, external_id=external_id, written_back=False, written_back_to=None, told=None)
 
 
-def owner_of(connection: Connection, name: str, external_id: str, but: str) -> str | None:
+def owner_of(session: Session, name: str, external_id: str, but: str) -> str | None:
     """Another customer whose link this Stamped.io id is."""
-    same_id = (customers.c.connection == name, customers.c.external_id == external_id)
-    return connection.execute(
-        select(customers.c.customer_id).where(*same_id, customers.c.customer_id != but)
-    ).scalar()
+    return next(iter(_owners(session, name, external_id, but)), None)
+
+
+def _owners(session: Session, name: str, external_id: str, but: str) -> list[str]:
+    found = session.rows(_OWNERS, {"of_connection": name, "link": external_id})
+    return [row["customer_id"] for row in found if row["customer_id"] != but]
 
 
 def doubting(customer: Customer, *sent: str | None) -> str:
@@ -146,7 +175,6 @@ def earliest(times: Iterable[float | None]) -> float | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _one(connection: Connection, statement: Any, name: str, customer_id: str | None) -> Customer | None:
-    found = connection.execute(statement, {"of_connection": name, "of_customer": customer_id})
-    row = found.mappings().one_or_none()
-    return Customer.of(row) if row else None
+def _one(session: Session, query: Query, name: str, customer_id: str | None) -> Customer | None:
+    found = session.rows(query, {"of_connection": name, "of_customer": customer_id})
+    return Customer.of(found[0]) if found else None

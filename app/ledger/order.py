@@ -7,7 +7,7 @@ applies what is wanted when it begins. `customers` keeps it, `triggers` and `att
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class Wanted:
 
     def dump(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self))
+        moments = {"moment": self.moment, "consented": self.consented}
+        said = {name: {"at": each.at, "place": each.place} if each else None for name, each in moments.items()}
+        return json.dumps({"id": self.id, "consent": self.consent, **said})
 
     @classmethod
     def load(cls, text: str | None) -> Wanted:

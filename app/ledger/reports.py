@@ -23,7 +23,9 @@ from app.ledger.tables import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection, RowMapping
+    from sqlalchemy import ColumnElement, RowMapping
+
+    from app.ledger.session import Session
 
 LIST_LIMIT = 200
 _ALIKE = 50  # so many of a connection agree on the destination, before it is taken for everybody's
@@ -71,69 +73,70 @@ class Filter:
         return clauses
 
 
-def by_seq(connection: Connection, seq: int) -> Stored:
+def by_seq(session: Session, seq: int) -> Stored:
     """One transfer that exists."""
-    return rows.by_seq(connection, seq)
+    return rows.by_seq(session, seq)
 
 
-def by_id(connection: Connection, transfer_id: str) -> Stored | None:
+def by_id(session: Session, transfer_id: str) -> Stored | None:
     """One transfer by its public id."""
-    return rows.by_id(connection, transfer_id)
+    return rows.by_id(session, transfer_id)
 
 
-def listed(connection: Connection, wanted: Filter, limit: int) -> list[Stored]:
+def listed(session: Session, wanted: Filter, limit: int) -> list[Stored]:
     """Newest first."""
     statement = select(transfers).where(*wanted.clauses()).order_by(transfers.c.seq.desc()).limit(limit)
-    return [Stored.of(row) for row in connection.execute(statement).mappings()]
+    return [Stored.of(row) for row in session.execute(statement).mappings()]
 
 
-def seqs(connection: Connection, wanted: Filter) -> list[int]:
+def seqs(session: Session, wanted: Filter) -> list[int]:
     """All of them, oldest first, so that the newest of a customer is entered last and supersedes the others."""
     statement = select(transfers.c.seq).where(*wanted.clauses()).order_by(transfers.c.seq)
-    return list(connection.execute(statement).scalars())
+    return list(session.execute(statement).scalars())
 
 
-def count(connection: Connection, wanted: Filter) -> int:
+def count(session: Session, wanted: Filter) -> int:
     """How many there are."""
-    return connection.execute(select(func.count()).select_from(transfers).where(*wanted.clauses())).scalar_one()
+    found: int = session.execute(select(func.count()).select_from(transfers).where(*wanted.clauses())).scalar_one()
+    return found
 
 
-def attempts_of(connection: Connection, seq: int) -> list[RowMapping]:
+def attempts_of(session: Session, seq: int) -> list[RowMapping]:
     """Its attempts, in order."""
     statement = select(attempts).where(attempts.c.transfer_seq == seq).order_by(attempts.c.number)
-    return list(connection.execute(statement).mappings())
+    return list(session.execute(statement).mappings())
 
 
-def wanted_record(connection: Connection, name: str, customer_id: str | None) -> str | None:
+def wanted_record(session: Session, name: str, customer_id: str | None) -> str | None:
     """The newest record that was received of a customer (JSON); None = none, or it has been deleted."""
-    customer = customers.look(connection, name, customer_id)
-    return rows.record_of(connection, customer.wanted.id) if customer else None
+    customer = customers.look(session, name, customer_id)
+    return rows.record_of(session, customer.wanted.id) if customer else None
 
 
-def tried_records(connection: Connection, doubtful: Sequence[str]) -> list[str]:
+def tried_records(session: Session, doubtful: Sequence[str]) -> list[str]:
     """The records (JSON) of what is doubtful about a customer, the last one first."""
-    found = (each if each.startswith("{") else rows.record_of(connection, each) for each in reversed(doubtful))
+    found = (each if each.startswith("{") else rows.record_of(session, each) for each in reversed(doubtful))
     return [record for record in found if record is not None]
 
 
-def common_destination(connection: Connection, name: str) -> str | None:
+def common_destination(session: Session, name: str) -> str | None:
     """The destination of a connection, where all of its transfers went to the same one lately."""
     known = select(transfers.c.destination).where(
         transfers.c.connection == name, transfers.c.destination.is_not(None)
     )
-    found = set(connection.execute(known.order_by(transfers.c.seq.desc()).limit(_ALIKE)).scalars())
+    found = set(session.execute(known.order_by(transfers.c.seq.desc()).limit(_ALIKE)).scalars())
     return found.pop() if len(found) == 1 else None
 
 
-def oldest_open(connection: Connection) -> float | None:
+def oldest_open(session: Session) -> float | None:
     """When the oldest transfer that has not ended was received."""
     statement = select(func.min(transfers.c.created_at)).where(is_open)
-    return connection.execute(statement).scalar()
+    return session.execute(statement).scalar()
 
 
-def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
+def sync_counts(session: Session, sync_id: str) -> dict[str, Any] | None:
     """How far a sync got. None = there is none with this id."""
-    sync = connection.execute(select(syncs).where(syncs.c.id == sync_id)).mappings().one_or_none()
+    sync = session.execute(select(syncs).where(syncs.c.id == sync_id)).mappings().one_or_none()
     if sync is None:
         return None
     statement = (
@@ -142,10 +145,10 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
         .where(sync_items.c.sync_id == sync_id)
         .group_by(transfers.c.status)
     )
-    by_status: dict[str, int] = {status: count for status, count in connection.execute(statement)}  # noqa: C416 - rows are no pairs to mypy
+    by_status: dict[str, int] = {status: count for status, count in session.execute(statement)}  # noqa: C416 - rows are no pairs to mypy
     final = {status: by_status.get(status, 0) for status in FINAL}
     unentered = select(func.coalesce(func.sum(sync_blocks.c.size), 0)).where(sync_blocks.c.sync_id == sync_id)
-    todo = int(connection.execute(unentered).scalar_one())
+    todo = int(session.execute(unentered).scalar_one())
     entered = sum(by_status.values())
     remaining = entered - sum(final.values()) + todo
     if sync["cancelled_at"] is not None:  # what was never entered counts as cancelled, too
@@ -154,7 +157,7 @@ def sync_counts(connection: Connection, sync_id: str) -> dict[str, Any] | None:
     return shown | final | {"remaining": remaining}
 
 
-def rejected(connection: Connection, limit: int) -> list[RowMapping]:
+def rejected(session: Session, limit: int) -> list[RowMapping]:
     """Requests that never became transfers, newest first."""
     statement = select(rejections).order_by(rejections.c.seq.desc()).limit(limit)
-    return list(connection.execute(statement).mappings())
+    return list(session.execute(statement).mappings())

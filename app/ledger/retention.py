@@ -9,36 +9,38 @@ from sqlalchemy import delete, exists, select, update
 from app.ledger.tables import attempts, rejections, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Select
+
+    from app.ledger.session import Session
 
 BATCH: Final = 200
 DAY: Final = 86_400.0
 IDS_KEPT_DAYS: Final = 365.0
 
 
-def forget_records(connection: Connection, before: float) -> int:
+def forget_records(session: Session, before: float) -> int:
     """Records of transfers that ended before this time; their hash and ids stay. How many were left to do."""
     old = _some(transfers.c.seq, transfers.c.finished_at < before, transfers.c.record.is_not(None))
-    return connection.execute(update(transfers).where(transfers.c.seq.in_(old)).values(record=None)).rowcount
+    return session.execute(update(transfers).where(transfers.c.seq.in_(old)).values(record=None)).rowcount
 
 
-def forget_transfers(connection: Connection, before: float) -> int:
+def forget_transfers(session: Session, before: float) -> int:
     """Whole transfers, their attempts, and syncs that have none left."""
     past = (transfers.c.created_at < before, transfers.c.finished_at < before)  # the former has the index
-    old = list(connection.execute(_some(transfers.c.seq, *past).order_by(transfers.c.created_at)).scalars())
-    connection.execute(delete(attempts).where(attempts.c.transfer_seq.in_(old)))
-    connection.execute(delete(sync_items).where(sync_items.c.transfer_seq.in_(old)))
-    connection.execute(delete(transfers).where(transfers.c.seq.in_(old)))
+    old = list(session.execute(_some(transfers.c.seq, *past).order_by(transfers.c.created_at)).scalars())
+    session.execute(delete(attempts).where(attempts.c.transfer_seq.in_(old)))
+    session.execute(delete(sync_items).where(sync_items.c.transfer_seq.in_(old)))
+    session.execute(delete(transfers).where(transfers.c.seq.in_(old)))
     entered = exists().where(sync_items.c.sync_id == syncs.c.id)
     unentered = exists().where(sync_blocks.c.sync_id == syncs.c.id)
-    connection.execute(delete(syncs).where(syncs.c.created_at < before, ~entered, ~unentered))
+    session.execute(delete(syncs).where(syncs.c.created_at < before, ~entered, ~unentered))
     return len(old)
 
 
-def forget_rejections(connection: Connection, before: float) -> int:
+def forget_rejections(session: Session, before: float) -> int:
     """Rejections from before this time."""
     old = _some(rejections.c.seq, rejections.c.at < before)
-    return connection.execute(delete(rejections).where(rejections.c.seq.in_(old))).rowcount
+    return session.execute(delete(rejections).where(rejections.c.seq.in_(old))).rowcount
 
 
 def _some(column: Any, *clauses: Any) -> Select[tuple[int]]:

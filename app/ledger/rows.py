@@ -5,44 +5,46 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, insert, not_, select, update
+from sqlalchemy import and_, bindparam, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.order import Change, Moment
+from app.ledger.session import Query
 from app.ledger.stored import Stored, dump_record, hash_email, hashed
 from app.ledger.tables import PENDING, attempts, is_open, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import Connection
-
     from app.ipaas.models import CustomerRecord
     from app.ledger.customers import Customer
+    from app.ledger.session import Session
 
 _REPEAT = ("connection", "customer_id", "repeat_key")
-_ADD = {
-    name: dialect.insert(transfers).on_conflict_do_nothing(index_elements=_REPEAT).returning(transfers.c.seq)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
+_ADD = Query(
+    {
+        name: dialect.insert(transfers).on_conflict_do_nothing(index_elements=_REPEAT).returning(transfers.c.seq)
+        for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+    }
+)
 _BY_SEQ = select(transfers).where(transfers.c.seq == bindparam("wanted"))
-_BY_SEQ_LOCKED = _BY_SEQ.with_for_update()
-_BY_ID = select(transfers).where(transfers.c.id == bindparam("wanted"))
-_CHANGE = update(transfers).where(transfers.c.seq == bindparam("wanted"))
-_RECORD = select(transfers.c.record).where(transfers.c.id == bindparam("wanted"))
+_ONE = Query(_BY_SEQ)
+_ONE_LOCKED = Query(_BY_SEQ.with_for_update())
+_BY_ID = Query(select(transfers).where(transfers.c.id == bindparam("wanted")))
+_RECORD = Query(select(transfers.c.record).where(transfers.c.id == bindparam("wanted")))
 _OF_CUSTOMER = and_(
     transfers.c.connection == bindparam("name"), transfers.c.customer_id == bindparam("customer_id")
 )
-_SAME = select(transfers).where(_OF_CUSTOMER, transfers.c.repeat_key == bindparam("key")).with_for_update()
+_SAME = Query(select(transfers).where(_OF_CUSTOMER, transfers.c.repeat_key == bindparam("key")).with_for_update())
 _OPEN = select(transfers).where(_OF_CUSTOMER, is_open, not_(transfers.c.loading)).order_by(transfers.c.seq)
-_OPEN_LOCKED = _OPEN.with_for_update()
-_SINCE = (
+_OPEN_OF = Query(_OPEN)
+_OPEN_OF_LOCKED = Query(_OPEN.with_for_update())
+_SINCE = Query(
     select(transfers)
     .where(_OF_CUSTOMER, transfers.c.entered > bindparam("place"), transfers.c.record_hash.is_not(None))
     .where(transfers.c.status != "cancelled")
     .order_by(transfers.c.entered)
 )
-_ATTEMPT = insert(attempts)
 EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if column.name != "seq"} | {
     "debug": False,
     "fetched": False,
@@ -53,63 +55,69 @@ EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if co
 }
 
 
-def by_seq(connection: Connection, seq: int, *, locked: bool = False) -> Stored:
+def by_seq(session: Session, seq: int, *, locked: bool = False) -> Stored:
     """One transfer that exists. `locked`: to the end of the transaction; always after its customer."""
-    found = connection.execute(_BY_SEQ_LOCKED if locked else _BY_SEQ, {"wanted": seq})
-    return Stored.of(found.mappings().one())
+    if session.ahead is not None and seq in session.ahead.transfers:
+        return Stored.of(session.ahead.transfers[seq])
+    return Stored.of(session.rows(_ONE_LOCKED if locked else _ONE, {"wanted": seq})[0])
 
 
-def by_id(connection: Connection, transfer_id: str | None) -> Stored | None:
+def by_id(session: Session, transfer_id: str | None) -> Stored | None:
     """One transfer by its public id."""
-    row = connection.execute(_BY_ID, {"wanted": transfer_id}).mappings().one_or_none()
-    return Stored.of(row) if row else None
+    found = session.rows(_BY_ID, {"wanted": transfer_id})
+    return Stored.of(found[0]) if found else None
 
 
-def same(connection: Connection, name: str, customer_id: str | None, key: str | None) -> Stored:
+def same(session: Session, name: str, customer_id: str | None, key: str | None) -> Stored:
     """The customer's transfer with this repeat key, which exists; locked to the end of the transaction."""
-    values = {"name": name, "customer_id": customer_id, "key": key}
-    return Stored.of(connection.execute(_SAME, values).mappings().one())
+    return Stored.of(session.rows(_SAME, {"name": name, "customer_id": customer_id, "key": key})[0])
 
 
-def open_of(connection: Connection, customer: Customer, *, locked: bool = False) -> list[Stored]:
+def open_of(session: Session, customer: Customer, *, locked: bool = False) -> list[Stored]:
     """A customer's transfers that have not ended and whose record, if they have one, is in hand."""
     values = {"name": customer.connection, "customer_id": customer.customer_id}
-    found = connection.execute(_OPEN_LOCKED if locked else _OPEN, values)
-    return [Stored.of(row) for row in found.mappings()]
+    return [Stored.of(row) for row in session.rows(_OPEN_OF_LOCKED if locked else _OPEN_OF, values)]
 
 
-def pending_of(connection: Connection, customer: Customer) -> list[Stored]:
+def pending_of(session: Session, customer: Customer) -> list[Stored]:
     """Those of them that have not begun."""
-    return [each for each in open_of(connection, customer) if each.status in PENDING]
+    return [each for each in open_of(session, customer) if each.status in PENDING]
 
 
-def since(connection: Connection, customer: Customer) -> list[Stored]:
+def since(session: Session, customer: Customer) -> list[Stored]:
     """Records that came, or came again, after what is settled, in this order, but those that were taken back."""
     values = {"name": customer.connection, "customer_id": customer.customer_id}
-    found = connection.execute(_SINCE, values | {"place": customer.settled_place or 0})
-    return [Stored.of(row) for row in found.mappings()]
+    return [Stored.of(row) for row in session.rows(_SINCE, values | {"place": customer.settled_place or 0})]
 
 
-def record_of(connection: Connection, transfer_id: str | None) -> str | None:
+def record_of(session: Session, transfer_id: str | None) -> str | None:
     """The record (JSON) that a transfer brought; None = none, or it has been deleted."""
-    return connection.execute(_RECORD, {"wanted": transfer_id}).scalar()
+    found = session.rows(_RECORD, {"wanted": transfer_id})
+    return found[0]["record"] if found else None
 
 
-def add(connection: Connection, values: dict[str, Any]) -> Stored | None:
+def add(session: Session, values: dict[str, Any]) -> Stored | None:
     """Insert a transfer. None = the same notification is there already."""
     row = EMPTY | values
-    seq = connection.execute(_ADD[connection.dialect.name], row).scalar()
-    return None if seq is None else Stored.of(row | {"seq": seq})
+    ahead = session.ahead
+    if ahead is None:
+        found = session.rows(_ADD, row)
+        return Stored.of(row | found[0]) if found else None
+    if tuple(row[name] for name in _REPEAT) in ahead.repeats:
+        return None
+    row["seq"] = ahead.numbers.pop()
+    session.insert(transfers, row)
+    return Stored.of(row)
 
 
-def change(connection: Connection, transfer: Stored, values: Mapping[str, Any]) -> Stored:
+def change(session: Session, transfer: Stored, values: Mapping[str, Any]) -> Stored:
     """Update a transfer that was read in this transaction, under its customer's lock or its own."""
-    connection.execute(_CHANGE, {**values, "wanted": transfer.seq})
+    session.update(transfers, {"seq": transfer.seq}, dict(values))
     return transfer.but(values)
 
 
 def add_attempt(  # noqa: PLR0913 - the columns
-    connection: Connection, transfer: Stored, now: float, outcome: str, *, failure: str | None, steps: str
+    session: Session, transfer: Stored, now: float, outcome: str, *, failure: str | None, steps: str
 ) -> None:
     """Keep an attempt that ended."""
     values = {
@@ -121,7 +129,7 @@ def add_attempt(  # noqa: PLR0913 - the columns
         "failure": failure,
         "steps": steps,
     }
-    connection.execute(_ATTEMPT, values)
+    session.insert(attempts, values)
 
 
 def kept(record: CustomerRecord | None, consent: bool | None = None) -> dict[str, Any]:  # noqa: FBT001 - three-valued

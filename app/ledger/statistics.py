@@ -11,9 +11,10 @@ from app.ledger.stored import Stored, load_failure
 from app.ledger.tables import FINAL, OPEN, attempts, is_open, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, RowMapping, ScalarSelect
+    from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
 
     from app.attempt import Failure
+    from app.ledger.session import Session
 
 HOUR: Final = 3600
 FAILURES_GROUPED: Final = 20_000  # the newest; an hour of a broken key must not slow down the page about it
@@ -39,14 +40,14 @@ class OldestOpen:
     total: int
 
 
-def per_hour(connection: Connection, first_hour: int, hours: int) -> dict[tuple[int, str], int]:
+def per_hour(session: Session, first_hour: int, hours: int) -> dict[tuple[int, str], int]:
     """How many transfers were received, by hour (its begin, seconds since 1970) and status.
 
     Hours are turned into places in the order of receipt first: the index on status and place then counts without
     looking at a single row.
     """
     begins = [first_hour + number * HOUR for number in range(hours)]
-    places = connection.execute(select(*(_place(begin) for begin in begins))).one()
+    places = session.execute(select(*(_place(begin) for begin in begins))).one()
     ends = [*places[1:], None]
     spans = [
         (begin, place, _END if end is None else end)
@@ -67,28 +68,28 @@ def per_hour(connection: Connection, first_hour: int, hours: int) -> dict[tuple[
         .correlate(span, kind)
         .scalar_subquery()
     )
-    counted = connection.execute(select(span.c.begin, kind.c.status, total).select_from(span.join(kind, true())))
+    counted = session.execute(select(span.c.begin, kind.c.status, total).select_from(span.join(kind, true())))
     return {(begin, status): number for begin, status, number in counted if number}
 
 
-def is_empty(connection: Connection) -> bool:
+def is_empty(session: Session) -> bool:
     """Whether no transfer is stored."""
-    return connection.execute(select(transfers.c.seq).limit(1)).first() is None
+    return session.execute(select(transfers.c.seq).limit(1)).first() is None
 
 
-def oldest_open(connection: Connection) -> OldestOpen | None:
+def oldest_open(session: Session) -> OldestOpen | None:
     """None = every transfer has ended."""
-    total = connection.execute(select(func.count()).select_from(transfers).where(is_open)).scalar_one()
+    total = session.execute(select(func.count()).select_from(transfers).where(is_open)).scalar_one()
     if not total:
         return None
     oldest = (
         select(transfers.c.id, transfers.c.created_at).where(is_open).order_by(transfers.c.created_at).limit(1)
     )
-    row = connection.execute(oldest).one_or_none()
+    row = session.execute(oldest).one_or_none()
     return OldestOpen(row.id, row.created_at, total) if row else None
 
 
-def last_webhook(connection: Connection) -> float | None:
+def last_webhook(session: Session) -> float | None:
     """When the last notification came, if it is among the newest transfers."""
     newest = select(func.max(transfers.c.seq)).scalar_subquery()
     statement = (
@@ -97,10 +98,10 @@ def last_webhook(connection: Connection) -> float | None:
         .order_by(transfers.c.seq.desc())
         .limit(1)
     )
-    return connection.execute(statement).scalar()
+    return session.execute(statement).scalar()
 
 
-def last_answer(connection: Connection) -> LastAnswer | None:
+def last_answer(session: Session) -> LastAnswer | None:
     """By the newest attempts in which Stamped.io was asked. None = there is none among them."""
     finished = (transfers.c.record.is_not(None), transfers.c.finished_at.is_not(None))
     by_receipt = select(transfers.c.seq).order_by(transfers.c.seq.desc()).limit(_RECENT).subquery()
@@ -114,14 +115,14 @@ def last_answer(connection: Connection) -> LastAnswer | None:
         .order_by(attempts.c.finished_at.desc(), attempts.c.transfer_seq.desc())
         .limit(_RECENT)
     )
-    for row in connection.execute(statement):
+    for row in session.execute(statement):
         failure = load_failure(row.failure)
         if row.outcome == "succeeded" or (failure is not None and failure.stamped.operation is not None):
             return LastAnswer(row.finished_at, failure)
     return None
 
 
-def failed_groups(connection: Connection, since: float, limit: int) -> list[RowMapping]:
+def failed_groups(session: Session, since: float, limit: int) -> list[RowMapping]:
     """Failed transfers by error and message, the most frequent first: how many, first and last time."""
     failed = (
         select(transfers.c.error, transfers.c.reason, transfers.c.finished_at)
@@ -143,16 +144,16 @@ def failed_groups(connection: Connection, since: float, limit: int) -> list[RowM
         .order_by(total.desc(), func.max(failed.c.finished_at).desc())
         .limit(limit)
     )
-    return list(connection.execute(statement).mappings())
+    return list(session.execute(statement).mappings())
 
 
-def recent_syncs(connection: Connection, limit: int) -> list[RowMapping]:
+def recent_syncs(session: Session, limit: int) -> list[RowMapping]:
     """Newest first; their ids are sorted by time."""
-    return list(connection.execute(select(syncs).order_by(syncs.c.id.desc()).limit(limit)).mappings())
+    return list(session.execute(select(syncs).order_by(syncs.c.id.desc()).limit(limit)).mappings())
 
 
 def sync_transfers(
-    connection: Connection, sync_id: str, status: str | None, after: int | None, limit: int
+    session: Session, sync_id: str, status: str | None, after: int | None, limit: int
 ) -> list[Stored]:
     """The transfers of a sync in the order in which they were entered; `after` this seq."""
     clauses: list[ColumnElement[bool]] = [sync_items.c.sync_id == sync_id]
@@ -167,7 +168,7 @@ def sync_transfers(
         .order_by(sync_items.c.transfer_seq)
         .limit(limit)
     )
-    return [Stored.of(row) for row in connection.execute(statement).mappings()]
+    return [Stored.of(row) for row in session.execute(statement).mappings()]
 
 
 def _place(begin: float) -> ScalarSelect[int]:

@@ -15,15 +15,15 @@ from sqlalchemy import update
 from app.ledger import attempts, customers, order, rows
 from app.ledger.order import Change, Moment, Wanted
 from app.ledger.reports import common_destination
+from app.ledger.session import About, shared
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import PENDING, RERUNNABLE, SANDBOX, is_open, transfers
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from app.ipaas.models import CustomerRecord
     from app.ledger.attempts import Claim
     from app.ledger.customers import Customer
+    from app.ledger.session import Session
     from app.ledger.stored import Trigger
 
 
@@ -48,6 +48,11 @@ class NewTransfer:
     skip_reason: str | None = None
     promised: bool = False
 
+    @property
+    def is_loaded_first(self) -> bool:
+        """Whether its record is to be fetched before it has a place in the order (rule 1)."""
+        return self.record is None and self.fetch
+
 
 @dataclass(frozen=True, slots=True)
 class Entered:
@@ -62,8 +67,22 @@ class Entered:
     replayed: bool = False
     ended: tuple[Stored, ...] = ()
 
+    def knowing(self, record: CustomerRecord | None, text: str | None) -> Entered:
+        """With the record as it came, so that its attempt, if it is this one's, need not parse the text again."""
+        claim = self.claim
+        if claim is None or record is None or claim.record != text:
+            return self
+        return replace(self, claim=replace(claim, parsed=record))
 
-def accept(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
+
+def _about(new: NewTransfer, _owner: str | None, _now: float) -> About:
+    is_put = new.skip_reason is None and not new.is_loaded_first
+    repeat = None if new.repeat_key is None else (new.customer_id, new.repeat_key)
+    return About(new.connection, new.customer_id if is_put else None, repeat, adds=True)
+
+
+@shared(_about)
+def accept(session: Session, new: NewTransfer, owner: str | None, now: float) -> Entered:
     """Store a notification, or find the same one again. With an `owner` it is begun at once if it can be."""
     row: dict[str, Any] = {
         "id": new_id(now),
@@ -81,28 +100,28 @@ def accept(connection: Connection, new: NewTransfer, owner: str | None, now: flo
     }
     if new.skip_reason is not None or new.customer_id is None:
         values = rows.ended("skipped", now) | {"reason": new.skip_reason}
-        return _settled(_added(connection, row | values))
-    if new.record is None and new.fetch:
-        return _load_first(connection, new, row, owner, now)
-    customer = customers.enter(connection, new.connection, new.customer_id)
+        return _settled(_added(session, row | values))
+    if new.is_loaded_first:
+        return _load_first(session, new, row, owner, now)
+    customer = customers.enter(session, new.connection, new.customer_id)
     latest = customer.wanted.moment
     if new.record is not None and new.trigger != "webhook" and latest is not None and latest.at is not None:
         row["changed_at"] = max(row["changed_at"] or latest.at, latest.at)  # rule 2: it counts as the newest
     row |= {
         "place": customer.place,
         "entered": customer.place,
-        "destination": _destination(connection, new, customer),
+        "destination": _destination(session, new, customer),
     }
     arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
-    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
-    transfer = rows.add(connection, row | verdict.values(arrived, owner, now))
+    verdict = _judge(session, customer, arrived, rows.change_of(arrived), owner)
+    transfer = rows.add(session, row | verdict.values(arrived, owner, now))
     if transfer is None:
-        return _repeat(connection, new, owner, now)
-    return _carry_out(connection, customer, transfer, verdict, owner, now)
+        return _repeat(session, new, owner, now)
+    return _carry_out(session, customer, transfer, verdict, owner, now).knowing(new.record, transfer.record)
 
 
 def rerun(  # noqa: PLR0913 - who runs it, and on which terms
-    connection: Connection,
+    session: Session,
     seq: int,
     owner: str | None,
     now: float,
@@ -115,18 +134,23 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
 
     None = it is in no such state; or it is of a sandbox and this is a real store, or the other way round.
     """
-    found = rows.by_seq(connection, seq)
+    found = rows.by_seq(session, seq)
     if found.customer_id is None or found.connection.startswith(SANDBOX) is not sandbox:
         return None
-    customer = customers.enter(connection, found.connection, found.customer_id)
-    transfer = rows.by_seq(connection, seq, locked=True)
+    customer = customers.enter(session, found.connection, found.customer_id)
+    transfer = rows.by_seq(session, seq, locked=True)
     if transfer.status not in RERUNNABLE:
         return None
-    return _again(connection, customer, transfer, owner, now, {"promised": promised}, fetch=fetch)
+    return _again(session, customer, transfer, owner, now, {"promised": promised}, fetch=fetch)
 
 
+def _about_loaded(claimed: Stored, *_: object) -> About:
+    return About(claimed.connection, claimed.customer_id or "", seq=claimed.seq)
+
+
+@shared(_about_loaded)
 def loaded(  # noqa: PLR0913 - what was loaded, and for whom
-    connection: Connection,
+    session: Session,
     claimed: Stored,
     record: CustomerRecord,
     consent: bool | None,  # noqa: FBT001 - three-valued
@@ -134,52 +158,53 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
     now: float,
 ) -> Entered | None:
     """Rule 1: its order begins now, with the record in hand. None = it was taken over meanwhile."""
-    customer = customers.enter(connection, claimed.connection, claimed.customer_id or "")
-    transfer = rows.by_seq(connection, claimed.seq, locked=True)
+    customer = customers.enter(session, claimed.connection, claimed.customer_id or "")
+    transfer = rows.by_seq(session, claimed.seq, locked=True)
     if not attempts.still_loads(transfer, claimed):
         return None
     fresh = rows.kept(record, consent) | {"fetched": True}
-    customer, put = _put(connection, customer, transfer, fresh)
+    customer, put = _put(session, customer, transfer, fresh)
     values = {"loading": False, "attempts": transfer.attempts - 1, "entered": customer.place} | put
-    values["destination"] = _destination(connection, transfer, customer)
+    values["destination"] = _destination(session, transfer, customer)
     arrived = transfer.but(values)
-    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
+    verdict = _judge(session, customer, arrived, rows.change_of(arrived), owner)
     values |= verdict.values(arrived, owner, now)
     if verdict.begins:
         values["started_at"] = transfer.started_at  # it is the same attempt
     if verdict.is_superseded:
         values["attempts"] = transfer.attempts
-        rows.add_attempt(connection, transfer, now, "skipped", failure=None, steps="{}")
-    return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
+        rows.add_attempt(session, transfer, now, "skipped", failure=None, steps="{}")
+    entered = _carry_out(session, customer, rows.change(session, transfer, values), verdict, owner, now)
+    return entered.knowing(record, fresh["record"])
 
 
-def promise(connection: Connection, seq: int) -> Stored:
+def promise(session: Session, seq: int) -> Stored:
     """From here on the service owns the retries; does nothing to a transfer that has ended. Idempotent."""
-    connection.execute(update(transfers).where(transfers.c.seq == seq, is_open).values(promised=True))
-    return rows.by_seq(connection, seq)
+    session.execute(update(transfers).where(transfers.c.seq == seq, is_open).values(promised=True))
+    return rows.by_seq(session, seq)
 
 
-def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
+def cancel(session: Session, seq: int, now: float) -> list[Stored] | None:
     """Rule 5: take back a trigger that has not begun; what it replaced is wanted again, promised.
 
     The transfer as it is now, and those that are open again. None = it has begun.
     """
-    found = rows.by_seq(connection, seq)
-    customer = customers.lock(connection, found.connection, found.customer_id)
-    transfer = rows.by_seq(connection, seq, locked=True)
+    found = rows.by_seq(session, seq)
+    customer = customers.lock(session, found.connection, found.customer_id)
+    transfer = rows.by_seq(session, seq, locked=True)
     if transfer.status not in PENDING:
         return None
     values = rows.ended("cancelled", now) | {"reason": "Cancelled by hand.", "superseded_by": None}
     if transfer.before is not None:
         values |= json.loads(transfer.before)
-    cancelled = rows.change(connection, transfer, values)
+    cancelled = rows.change(session, transfer, values)
     if customer is None or transfer.loading:
         return [cancelled]
     wanted = customer.wanted
     reopened: list[Stored] = []
     if transfer.record_hash is not None:
-        wanted, reopened = _taken_back(connection, customer, cancelled)
-    due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(connection, customer))
+        wanted, reopened = _taken_back(session, customer, cancelled)
+    due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(session, customer))
     changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at}
     if due_at is None and customer.owner is None and wanted.id is not None:
         brought = transfer.record_hash is not None and transfer.id != wanted.id
@@ -188,7 +213,7 @@ def cancel(connection: Connection, seq: int, now: float) -> list[Stored] | None:
             changed |= {"doubt": customer.doubt or customers.NOBODY, "verify_at": customer.verify_at or now}
     elif wanted.id is None:  # there is nothing to set again
         changed["verify_at"] = None
-    customers.write(connection, customer, **changed)
+    customers.write(session, customer, **changed)
     return [cancelled, *reopened]
 
 
@@ -212,7 +237,7 @@ class _Verdict:
 
 
 def _judge(
-    connection: Connection, customer: Customer, transfer: Stored, change: Change | None, owner: str | None
+    session: Session, customer: Customer, transfer: Stored, change: Change | None, owner: str | None
 ) -> _Verdict:
     """By the rules of order; `change` None: it only asks for what is wanted."""
     wanted = customer.wanted.after(change) if change else customer.wanted
@@ -220,7 +245,7 @@ def _judge(
     owes_no = wanted.owes_no(customer.told)
     brings_no = change is not None and owes_no and wanted.consented == change.moment
     waits = customer.due_at is not None  # else nothing does, and need not be looked for
-    waiting = rows.pending_of(connection, customer) if waits else ()
+    waiting = rows.pending_of(session, customer) if waits else ()
     pending = [each for each in waiting if each.seq != transfer.seq]
     if not (is_newest or brings_no or transfer.always_sends) and (pending or not owes_no):
         return _Verdict(wanted, is_superseded=True)
@@ -236,54 +261,51 @@ def _judge(
 
 
 def _carry_out(  # noqa: PLR0913 - a verdict and whom it is about
-    connection: Connection, customer: Customer, transfer: Stored, verdict: _Verdict, owner: str | None, now: float
+    session: Session, customer: Customer, transfer: Stored, verdict: _Verdict, owner: str | None, now: float
 ) -> Entered:
-    wanted = replace(customer, wanted=verdict.wanted, destination=transfer.destination or customer.destination)
+    wanted = customer.but(wanted=verdict.wanted, destination=transfer.destination or customer.destination)
     if verdict.is_superseded:
-        if verdict.wanted != customer.wanted:
-            customers.write(connection, customer, wanted=verdict.wanted)
+        customers.write(session, customer, wanted=verdict.wanted)
         return _settled(transfer)
-    ended = tuple(rows.change(connection, each, rows.superseded(transfer.id, now)) for each in verdict.replaced)
+    ended = tuple(rows.change(session, each, rows.superseded(transfer.id, now)) for each in verdict.replaced)
     if verdict.begins and owner is not None:
         begun = (
             transfer,
-            *(rows.change(connection, each, rows.begun(each, owner, now)) for each in verdict.beside),
+            *(rows.change(session, each, rows.begun(each, owner, now)) for each in verdict.beside),
         )
-        claim = attempts.begin(connection, wanted, begun, owner, now)
+        claim = attempts.begin(session, wanted, begun, owner, now)
         return Entered(transfer, claim, ended=ended)
-    customers.write(connection, customer, wanted=wanted.wanted, destination=wanted.destination, due_at=0.0)
+    customers.write(session, customer, wanted=wanted.wanted, destination=wanted.destination, due_at=0.0)
     return Entered(transfer, ended=ended)
 
 
-def _load_first(
-    connection: Connection, new: NewTransfer, row: dict[str, Any], owner: str | None, now: float
-) -> Entered:
+def _load_first(session: Session, new: NewTransfer, row: dict[str, Any], owner: str | None, now: float) -> Entered:
     """Rule 1: loaded outside the order, whatever else happens to the customer."""
     arrived = Stored.of(rows.EMPTY | row | {"seq": 0, "status": "accepted"})
-    transfer = rows.add(connection, row | {"loading": True} | rows.begun_or_due(arrived, owner, now))
+    transfer = rows.add(session, row | {"loading": True} | rows.begun_or_due(arrived, owner, now))
     if transfer is None:
-        return _repeat(connection, new, owner, now)
+        return _repeat(session, new, owner, now)
     return Entered(transfer, loads=owner is not None)
 
 
-def _repeat(connection: Connection, new: NewTransfer, owner: str | None, now: float) -> Entered:
+def _repeat(session: Session, new: NewTransfer, owner: str | None, now: float) -> Entered:
     """Succeeded before: the recorded answer; still open: wait for that one; failed before: run it again."""
-    customer = customers.enter(connection, new.connection, new.customer_id or "")
-    transfer = rows.same(connection, new.connection, new.customer_id, new.repeat_key)
+    customer = customers.enter(session, new.connection, new.customer_id or "")
+    transfer = rows.same(session, new.connection, new.customer_id, new.repeat_key)
     if transfer.status in {"succeeded", "skipped"}:
         return Entered(transfer, replayed=True)
     if transfer.status not in RERUNNABLE:
-        return Entered(rows.change(connection, transfer, {"promised": True}) if new.promised else transfer)
+        return Entered(rows.change(session, transfer, {"promised": True}) if new.promised else transfer)
     values: dict[str, Any] = {"promised": new.promised}
     fresh = rows.kept(new.record, new.consent)
     if fresh and fresh["record_hash"] != transfer.record_hash:
-        customer, put = _put(connection, customer, transfer, fresh)
+        customer, put = _put(session, customer, transfer, fresh)
         values |= {"fetched": False, "loading": False} | put
-    return _again(connection, customer, transfer, owner, now, values, fetch=new.record is None)
+    return _again(session, customer, transfer, owner, now, values, fetch=new.record is None)
 
 
 def _again(  # noqa: PLR0913 - as `rerun`
-    connection: Connection,
+    session: Session,
     customer: Customer,
     transfer: Stored,
     owner: str | None,
@@ -302,43 +324,43 @@ def _again(  # noqa: PLR0913 - as `rerun`
     refetched = arrived.fetched and fetch and not waits  # it may have failed for what has been mended since
     if arrived.loading or without_record or refetched:
         values |= {"loading": True} | rows.begun_or_due(arrived, owner, now)
-        return Entered(rows.change(connection, transfer, values), loads=owner is not None)
+        return Entered(rows.change(session, transfer, values), loads=owner is not None)
     values |= {"entered": customer.place, "place": arrived.place or customer.place}
     arrived = arrived.but(values)
-    verdict = _judge(connection, customer, arrived, rows.change_of(arrived), owner)
+    verdict = _judge(session, customer, arrived, rows.change_of(arrived), owner)
     values |= verdict.values(arrived, owner, now)
-    return _carry_out(connection, customer, rows.change(connection, transfer, values), verdict, owner, now)
+    return _carry_out(session, customer, rows.change(session, transfer, values), verdict, owner, now)
 
 
 def _put(
-    connection: Connection, customer: Customer, transfer: Stored, fresh: dict[str, Any]
+    session: Session, customer: Customer, transfer: Stored, fresh: dict[str, Any]
 ) -> tuple[Customer, dict[str, Any]]:
     """A record that replaces a transfer's own has its place from now; unless it is older than that very one."""
     moment = Moment(fresh["changed_at"], customer.place)
     if customer.wanted.id == transfer.id and transfer.record and moment.precedes(customer.wanted.moment):
         return customer, {}
     if transfer.id in customer.doubtful and transfer.record:  # whom it may have created is still to be found
-        customer = replace(customer, doubt=customers.doubting(customer, transfer.record))
-        customers.write(connection, customer, doubt=customer.doubt)
+        customer = customer.but(doubt=customers.doubting(customer, transfer.record))
+        customers.write(session, customer, doubt=customer.doubt)
     return customer, fresh | {"place": customer.place}
 
 
-def _taken_back(connection: Connection, customer: Customer, cancelled: Stored) -> tuple[Wanted, list[Stored]]:
+def _taken_back(session: Session, customer: Customer, cancelled: Stored) -> tuple[Wanted, list[Stored]]:
     """What is wanted without this one, and the transfers that are open again for it."""
     settled = Wanted.load(customer.settled)
-    rest = rows.since(connection, customer)
+    rest = rows.since(session, customer)
     wanted = order.without(settled, rows.changes_of(rest))
     owes_no = wanted.owes_no(customer.told)
     skipped = [each for each in rest if each.status == "skipped"]
     again = [each for each in skipped if each.id == wanted.id or (owes_no and _said(each) == wanted.consented)]
     replaced = [each for each in skipped if each.superseded_by == cancelled.id]
-    if owes_no and not again and not rows.pending_of(connection, customer):  # it had come for that "no"
+    if owes_no and not again and not rows.pending_of(session, customer):  # it had come for that "no"
         again = replaced[-1:]
     values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
-    reopened = [rows.change(connection, each, values | {"loading": each.record is None}) for each in again]
+    reopened = [rows.change(session, each, values | {"loading": each.record is None}) for each in again]
     for each in replaced:
         if each not in again:
-            rows.change(connection, each, rows.superseded(wanted.id, each.finished_at or 0.0))
+            rows.change(session, each, rows.superseded(wanted.id, each.finished_at or 0.0))
     return wanted, reopened
 
 
@@ -347,15 +369,15 @@ def _said(transfer: Stored) -> Moment | None:
     return change.moment if change else None
 
 
-def _destination(connection: Connection, new: NewTransfer | Stored, customer: Customer) -> str | None:
+def _destination(session: Session, new: NewTransfer | Stored, customer: Customer) -> str | None:
     """A run by hand goes where the customer's last one went, else where all of the connection's go."""
     if new.destination is not None or new.trigger == "webhook":
         return new.destination
-    return customer.destination or common_destination(connection, new.connection)
+    return customer.destination or common_destination(session, new.connection)
 
 
-def _added(connection: Connection, row: dict[str, Any]) -> Stored:
-    transfer = rows.add(connection, row)
+def _added(session: Session, row: dict[str, Any]) -> Stored:
+    transfer = rows.add(session, row)
     if transfer is None:
         message = "what is skipped repeats nothing"
         raise LookupError(message)

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from app.engine import NotTaking
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

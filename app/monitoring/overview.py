@@ -17,8 +17,7 @@ from app.monitoring.chart import draw
 from app.monitoring.guard import origin_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from app.ledger.session import Session
     from app.ledger.statistics import LastAnswer, OldestOpen
     from app.ledger.stored import Stored
     from app.monitoring.site import Site
@@ -95,17 +94,17 @@ def overview_routes(router: APIRouter, site: Site) -> None:
         )
 
 
-def _count(connection: Connection, now: float) -> Numbers:
+def _count(session: Session, now: float) -> Numbers:
     first_hour = int(now) // HOUR * HOUR - (_HOURS - 1) * HOUR
     return Numbers(
         at=now,
         first_hour=first_hour,
-        per_hour=statistics.per_hour(connection, first_hour, _HOURS),
-        open=statistics.oldest_open(connection),
-        last_webhook=statistics.last_webhook(connection),
-        last_answer=statistics.last_answer(connection),
-        failures=reports.listed(connection, Filter(status="failed"), _FAILURES_SHOWN),
-        empty=statistics.is_empty(connection),
+        per_hour=statistics.per_hour(session, first_hour, _HOURS),
+        open=statistics.oldest_open(session),
+        last_webhook=statistics.last_webhook(session),
+        last_answer=statistics.last_answer(session),
+        failures=reports.listed(session, Filter(status="failed"), _FAILURES_SHOWN),
+        empty=statistics.is_empty(session),
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from app.ledger.database import Database, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
 from tests.cli.conftest import Pretend, Run, Running, free_port
 from tests.support import IPAAS_TOKEN, OPERATOR_KEY, WEBHOOK_KEY
 

@@ -24,7 +24,6 @@ from typing import Any
 import psycopg  # noqa: F401 - so that no child has to
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +32,8 @@ import app.main
 from app.clock import Clock
 from app.engine import Engine, dispatcher, entry
 from app.http_client import JsonClient
-from app.ledger import customers, database, replicas
+from app.ledger import customers, engines, replicas
+from app.ledger.session import Session
 from app.sandbox import create_sandbox
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.store import Operation
@@ -188,8 +188,8 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
     replicas.FENCE_SECONDS = options.get("fence", replicas.FENCE_SECONDS)
     dispatcher._LOOK_SECONDS = options.get("look", dispatcher._LOOK_SECONDS)
     entry._LOOK_SECONDS = options.get("entry_look", entry._LOOK_SECONDS)
-    database.IDLE_MS = options.get("idle_ms", database.IDLE_MS)
-    database.LOCK_MS = options.get("lock_ms", database.LOCK_MS)
+    engines.IDLE_MS = options.get("idle_ms", engines.IDLE_MS)
+    engines.LOCK_MS = options.get("lock_ms", engines.LOCK_MS)
     if "clock_off" in options:
         off = timedelta(seconds=options["clock_off"])
         vars(app.main)["Clock"] = partial(Clock, now=lambda: datetime.now(UTC) + off)
@@ -214,13 +214,13 @@ def _obey(flags: Path) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(0.05)  # each thread stops at its own next moment
 
-    def locked(connection: Connection, name: str, customer_id: str | None, *, wait: bool = True) -> Any:
-        found = lock(connection, name, customer_id, wait=wait)
+    def locked(session: Session, name: str, customer_id: str | None, *, wait: bool = True) -> Any:
+        found = lock(session, name, customer_id, wait=wait)
         freeze(f"row-{customer_id}")
         return found
 
-    def beaten(connection: Connection, replica: str, now: float | None = None) -> float:
-        at = beat(connection, replica, now)
+    def beaten(session: Session, replica: str, now: float | None = None) -> float:
+        at = beat(session, replica, now)
         freeze("beat")
         return at
 

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.ledger import database, replicas
+from app.ledger import engines, replicas
 from tests.durable.conftest import BridgeFactory
 from tests.durable.story import look
 from tests.durable.support import ASYNC, SHORT, Bridge, StandIn, until
@@ -109,8 +109,8 @@ def callers() -> Iterator[list[asyncio.Task[Any]]]:
 
 
 def test_the_products_own_times_let_go_of_rows_before_anybody_gives_up() -> None:
-    assert database.IDLE_MS < database.LOCK_MS < database.STATEMENT_MS
-    assert database.IDLE_MS < replicas.DEAD_AFTER_SECONDS * 1000
+    assert engines.IDLE_MS < engines.LOCK_MS < engines.STATEMENT_MS
+    assert engines.IDLE_MS < replicas.DEAD_AFTER_SECONDS * 1000
     assert TIMES["idle_ms"] < TIMES["lock_ms"] < TIMES["dead_after"] * 1000
 
 

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from uuid import uuid4
 
 import httpx
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from app.clock import Clock
 from app.connection import Connection as Bridged
@@ -21,7 +21,10 @@ from app.engine import Engine, Operations, Outcome
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import read_record
 from app.ledger import replicas, reports
-from app.ledger.database import Database, DatabaseGone, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
+from app.ledger.faults import DatabaseGone
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import transfers
 from app.ledger.triggers import NewTransfer
@@ -301,15 +304,15 @@ class WatchedDatabase(Database):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._working(work):
             return await super().run(work, *args, **kwargs)
 
-    async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._working(work):
             return await super().read(work, *args, **kwargs)
 
-    async def beat(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def beat(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._working(work):
             return await super().beat(work, *args, **kwargs)
 
@@ -411,7 +414,7 @@ class Room:
     async def rows(self) -> list[Stored]:
         """All transfers, in the order of receipt."""
 
-        def read(connection: Connection) -> list[Stored]:
+        def read(connection: Session) -> list[Stored]:
             found = connection.execute(select(transfers).order_by(transfers.c.seq)).mappings()
             return [Stored.of(row) for row in found]
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from app.attempt import Progress
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Claim, Terms
+from app.ledger.session import Session
 from tests.engine.support import Call, Person, Room, SlowStamped, change, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE, on_disk
 
@@ -220,7 +220,7 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
     now, replica = here.now, here.engine.pulse.replica
     done = AttemptResult(Progress(action="updated", external_id="143491", subscription="unchanged"), now)
 
-    def take_over(connection: Connection) -> None:
+    def take_over(connection: Session) -> None:
         assert attempts.release(connection, "default", "1", replica, now, Terms())
         again = attempts.claim(connection, "default", "1", GONE, now)
         assert again is not None
@@ -282,7 +282,7 @@ async def test_a_doubt_that_cannot_be_recorded_is_logged_and_recorded_later(
     doubt = attempts.doubt
     broke: list[Claim] = []
 
-    def breaks_once(connection: Connection, lost: Claim, now: float, terms: Terms) -> None:
+    def breaks_once(connection: Session, lost: Claim, now: float, terms: Terms) -> None:
         if not broke:
             broke.append(lost)
             raise ZeroDivisionError

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from app.clock import Clock
@@ -15,6 +14,7 @@ from app.engine import NotTaking, Outcome
 from app.ledger import attempts, bulk, triggers
 from app.ledger.attempts import Claim
 from app.ledger.customers import Customer
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
 
@@ -239,7 +239,7 @@ async def test_what_is_due_is_claimed_together(here: Room) -> None:
     assert here.database.asked["claim"] == 0
 
 
-def _enter(connection: Connection, news: list[triggers.NewTransfer], now: float) -> None:
+def _enter(connection: Session, news: list[triggers.NewTransfer], now: float) -> None:
     for new in news:
         triggers.accept(connection, replace(new, promised=True), None, now)
 
@@ -250,7 +250,7 @@ async def test_a_due_one_that_cannot_be_claimed_keeps_no_other_from_it(
     begin = attempts.begin
 
     def begin_others(
-        connection: Connection, customer: Customer, covered: list[Stored], owner: str, now: float
+        connection: Session, customer: Customer, covered: list[Stored], owner: str, now: float
     ) -> Claim:
         if customer.customer_id == "1":
             raise ZeroDivisionError

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from app.attempt import Failure, Progress
@@ -16,6 +15,7 @@ from app.catalog import Slug
 from app.engine.pulse import Pulse
 from app.ledger import attempts, customers, replicas, reports, triggers
 from app.ledger.attempts import AttemptResult, Claim, Terms
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
 
@@ -168,7 +168,7 @@ async def test_an_attempt_that_begins_as_the_last_one_ends_is_not_forgotten(here
 FAILED = Failure(Slug.CUSTOMER, 502, "Not now.", retryable=True)
 
 
-def _begun(connection: Connection, new: triggers.NewTransfer, now: float) -> Claim | Stored:
+def _begun(connection: Session, new: triggers.NewTransfer, now: float) -> Claim | Stored:
     entered = triggers.accept(connection, new, GONE, now)
     return entered.claim or entered.transfer
 
@@ -179,7 +179,7 @@ async def test_no_state_is_without_an_exit(tmp_path: Path, status: str, new: tri
     """Whatever a crash leaves behind, time alone brings it to its end."""
     new, ipaas = replace(new, promised=True), SlowIpaas(record(1))
 
-    def leave(connection: Connection, now: float) -> None:
+    def leave(connection: Session, now: float) -> None:
         if status == "accepted":
             triggers.accept(connection, new, None, now)
             return
@@ -266,7 +266,7 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     claim, begun, go_on = attempts.claim_work, threading.Event(), threading.Event()
 
     def slow_claim(
-        connection: Connection, owner: str, now: float, limit: int, *, sandbox: bool = False
+        connection: Session, owner: str, now: float, limit: int, *, sandbox: bool = False
     ) -> tuple[list[Claim], list[Stored]]:
         begun.set()
         go_on.wait(10)
@@ -285,7 +285,7 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     assert {(row.status, row.attempts) for row in await here.rows()} == {("succeeded", 1)}
 
 
-def _accept_promised(connection: Connection, news: list[triggers.NewTransfer], now: float) -> None:
+def _accept_promised(connection: Session, news: list[triggers.NewTransfer], now: float) -> None:
     for new in news:
         triggers.accept(connection, replace(new, promised=True), None, now)
 
@@ -387,7 +387,7 @@ async def test_an_attempt_that_cannot_be_recorded_ends_as_an_error_of_ours(
     broke: list[AttemptResult] = []
 
     def breaks_once(
-        connection: Connection, claimed: Claim, result: AttemptResult, terms: Terms
+        connection: Session, claimed: Claim, result: AttemptResult, terms: Terms
     ) -> attempts.Finished | None:
         if not broke:
             broke.append(result)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from app.attempt import Progress
@@ -17,7 +16,8 @@ from app.engine import NotTaking
 from app.ipaas.models import read_record
 from app.ledger import attempts, replicas, triggers
 from app.ledger.attempts import AttemptResult, Terms
-from app.ledger.database import DatabaseGone
+from app.ledger.faults import DatabaseGone
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE
@@ -37,7 +37,7 @@ async def one_of_several(here: Room, monkeypatch: pytest.MonkeyPatch) -> Room:
     """As on PostgreSQL, where others may take over what runs here."""
     beat = replicas.beat
 
-    def by_database(connection: Connection, replica: str, _: float | None = None) -> float:
+    def by_database(connection: Session, replica: str, _: float | None = None) -> float:
         return beat(connection, replica, here.clock.now().timestamp())
 
     monkeypatch.setattr(replicas, "beat", by_database)
@@ -113,7 +113,7 @@ def raising(failure: Exception) -> Callable[..., Any]:
     return breaks
 
 
-def _orphans(connection: Connection, now: float) -> None:
+def _orphans(connection: Session, now: float) -> None:
     replicas.beat(connection, GONE, now)
     for customer in (1, 2, 3):
         triggers.accept(connection, change(1, customer=customer), GONE, now)
@@ -123,7 +123,7 @@ def _stuck(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
     release = attempts.release
 
     def others(
-        connection: Connection, name: str, customer_id: str, owner: str, now: float, terms: Terms
+        connection: Session, name: str, customer_id: str, owner: str, now: float, terms: Terms
     ) -> list[Stored] | None:
         if customer_id == "1":
             raise failure
@@ -227,7 +227,7 @@ async def test_a_caller_whose_customer_is_at_work_elsewhere_gets_its_answer(here
     assert outcome.transfer.status == "succeeded"
 
 
-def _overtake(connection: Connection, replica: str, now: float) -> None:
+def _overtake(connection: Session, replica: str, now: float) -> None:
     """The others took this replica for dead, and did all of its work, and more."""
     done = AttemptResult(Progress(action="updated", external_id="143491"), now)
     assert attempts.release(connection, "default", "1", replica, now, Terms())
@@ -268,7 +268,7 @@ async def test_a_caller_whose_load_was_taken_over_gets_its_answer(tmp_path: Path
         assert (outcome.transfer.status, here.stamped.sent) == ("succeeded", [])
 
 
-def _overtake_load(connection: Connection, replica: str, now: float) -> None:
+def _overtake_load(connection: Session, replica: str, now: float) -> None:
     assert attempts.release_load(connection, 1, replica, now)
     (claimed,) = attempts.claim_loads(connection, GONE, now, 1)
     entered = triggers.loaded(connection, claimed, read_record(record(1)), None, GONE, now)

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.ledger.database import Database, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
 from app.ledger.tables import metadata
 from tests.ledger.support import Ledger
 from tests.postgres import fresh_database, server_url

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from app.attempt import Failure, Progress
 from app.catalog import Slug
@@ -19,6 +19,7 @@ from app.ledger.attempts import AttemptResult, Claim, Finished, Terms
 from app.ledger.customers import Customer
 from app.ledger.database import Database
 from app.ledger.order import Wanted
+from app.ledger.session import Session
 from app.ledger.stored import Stored, Trigger
 from app.ledger.tables import transfers
 from app.ledger.triggers import Entered, NewTransfer
@@ -113,7 +114,7 @@ class Ledger:
     database: Database
     now: float = START
 
-    async def do(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def do(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.database.run(work, *args, **kwargs)
 
     async def accept(self, new: NewTransfer, owner: str | None = OWNER) -> Entered:
@@ -259,16 +260,18 @@ class Ledger:
     async def statuses(self) -> list[str]:
         """Of all transfers, in the order of receipt."""
 
-        def read(connection: Connection) -> list[str]:
-            return list(connection.execute(select(transfers.c.status).order_by(transfers.c.seq)).scalars())
+        def read(session: Session) -> list[str]:
+            return list(session.execute(select(transfers.c.status).order_by(transfers.c.seq)).scalars())
 
         return await self.database.read(read)
 
     async def blocked_or_done(self, task: asyncio.Task[Any]) -> bool:
         """Whether another backend (of PostgreSQL) waits for a lock before this task is done."""
 
-        def blocked(connection: Connection) -> bool:
-            return connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None
+        def blocked(session: Session) -> bool:
+            return (
+                session.connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None
+            )
 
         async with asyncio.timeout(10):
             while not task.done():

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from app.catalog import Slug
 from app.ledger import attempts, customers, order, reports
 from app.ledger.attempts import Claim
 from app.ledger.customers import Customer
 from app.ledger.order import Wanted
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.triggers import NewTransfer
 from tests.ledger.support import (
@@ -67,7 +67,7 @@ async def test_a_claim_waits_for_another_one_that_is_under_way(ledger: Ledger) -
     await ledger.pending()
     halfway = Halfway()
 
-    def claim_slowly(connection: Connection) -> Claim | None:
+    def claim_slowly(connection: Session) -> Claim | None:
         claim = attempts.claim(connection, "default", CUSTOMER, OTHER, ledger.now)
         halfway.stop()
         return claim
@@ -101,7 +101,7 @@ async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger
         await ledger.pending(bare(customer=customer, promised=True))
     halfway = Halfway()
 
-    def claim_slowly(connection: Connection) -> None:
+    def claim_slowly(connection: Session) -> None:
         attempts.claim_work(connection, OTHER, ledger.now, 2)
         halfway.stop()
 
@@ -197,9 +197,9 @@ async def test_one_that_cannot_be_begun_keeps_nobody_else_out(
         await ledger.pending(change(customer=customer, promised=True))
     begin_due = attempts._begin_due
 
-    def breaks(connection: Connection, customer: Customer, owner: str, now: float) -> Claim | None:
+    def breaks(connection: Session, customer: Customer, owner: str, now: float) -> Claim | None:
         if customer.customer_id == "2":
-            connection.exec_driver_sql("SELECT missing FROM nowhere")
+            connection.connection.exec_driver_sql("SELECT missing FROM nowhere")
         return begin_due(connection, customer, owner, now)
 
     monkeypatch.setattr(attempts, "_begin_due", breaks)

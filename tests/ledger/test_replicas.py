@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from app.ledger import attempts, replicas, tables
 from app.ledger.replicas import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Orphans
+from app.ledger.session import Session
 from tests.ledger.support import CUSTOMER, OTHER, OWNER, Halfway, Ledger, bare, change
 
 
@@ -77,7 +78,7 @@ async def test_nobody_buries_itself_however_late_it_is(ledger: Ledger) -> None:
         await beat(ledger, name)
     assert await ledger.do(replicas.bury, OWNER, ledger.now + DEAD_AFTER_SECONDS + 1) == NOBODY
 
-    def known(connection: Connection) -> list[str]:
+    def known(connection: Session) -> list[str]:
         return list(connection.execute(select(tables.replicas.c.id)).scalars())
 
     assert await ledger.database.read(known) == [OWNER]
@@ -106,7 +107,7 @@ async def test_nobody_waits_for_one_that_is_just_saying_that_it_lives(ledger: Le
     ledger.now += DEAD_AFTER_SECONDS + 1
     halfway = Halfway()
 
-    def about_to_beat(connection: Connection) -> None:
+    def about_to_beat(connection: Session) -> None:
         mine = tables.replicas.c.id == OTHER
         connection.execute(update(tables.replicas).where(mine).values(seen_at=ledger.now))
         halfway.stop()
@@ -136,7 +137,7 @@ async def test_replicas_are_judged_by_one_clock(ledger: Ledger) -> None:
     assert await look() == orphan()
 
 
-def _was_seen_earlier(connection: Connection, replica: str, seconds: float) -> None:
+def _was_seen_earlier(connection: Session, replica: str, seconds: float) -> None:
     seen = tables.replicas.c.seen_at
     connection.execute(
         update(tables.replicas).where(tables.replicas.c.id == replica).values(seen_at=seen - seconds)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import func, insert, select
 
 from app.ledger import bulk, reports, retention
+from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import attempts, rejections, sync_items, syncs, transfers
 from tests.ledger.support import REFUSED, START, Ledger, bare, change, date
@@ -13,9 +14,10 @@ from tests.ledger.support import REFUSED, START, Ledger, bare, change, date
 DAYS = retention.DAY
 
 
-def count(connection: Connection, table: str) -> int:
+def count(connection: Session, table: str) -> int:
     tables = {"transfers": transfers, "attempts": attempts, "syncs": syncs, "sync_items": sync_items}
-    return connection.execute(select(func.count()).select_from(tables[table])).scalar_one()
+    found: int = connection.execute(select(func.count()).select_from(tables[table])).scalar_one()
+    return found
 
 
 async def ended(ledger: Ledger, customer: str = "1") -> Stored:
@@ -103,7 +105,7 @@ async def test_a_sync_that_is_not_entered_yet_stays(ledger: Ledger) -> None:
 
 
 async def test_old_rejections_go(ledger: Ledger) -> None:
-    def add(connection: Connection) -> None:
+    def add(connection: Session) -> None:
         usual = {"status": 422, "error": "invalid-request", "reason": "…", "address": None}
         connection.execute(insert(rejections), [usual | {"at": START + day * DAYS} for day in range(4)])
 

@@ -16,8 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, text, update
 
 from app.ledger import schema
-from app.ledger.database import Database, DatabaseBusy, DatabaseGone, SchemaFault, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
+from app.ledger.faults import DatabaseBusy, DatabaseGone, SchemaFault
 from app.ledger.schema import Found, judge
+from app.ledger.session import Session
 from app.ledger.tables import customers, metadata
 
 MIGRATION = """
@@ -66,7 +69,7 @@ async def migrate(url: str) -> str | None:
 
 
 async def execute(url: str, *statements: str) -> None:
-    def work(connection: Connection) -> None:
+    def work(connection: Session) -> None:
         for statement in statements:
             connection.execute(text(statement))
 
@@ -90,16 +93,20 @@ async def waits_for(url: str, table: str, mode: str = "AccessExclusiveLock") -> 
             pass
 
 
-def differences(connection: Connection) -> list[str]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+def look(session: Session) -> schema.SchemaState:
+    return schema.look(session.connection)
+
+
+def differences(connection: Session) -> list[str]:
+    context = MigrationContext.configure(connection.connection, opts={"compare_type": True})
     return [str(each) for each in compare_metadata(context, metadata)]
 
 
-def indexes(connection: Connection) -> dict[str, str | None]:
+def indexes(connection: Session) -> dict[str, str | None]:
     """Each index and for which rows it is, which `compare_metadata` does not look at."""
     found: dict[str, str | None] = {}
     for table in metadata.tables:
-        for index in inspect(connection).get_indexes(table):
+        for index in inspect(connection.connection).get_indexes(table):
             options = index.get("dialect_options", {})
             where = options.get("sqlite_where", options.get("postgresql_where"))
             found[str(index["name"])] = None if where is None else " ".join(str(where).split())
@@ -118,9 +125,9 @@ async def test_migrations_lead_to_the_tables_of_the_code(database_url: str) -> N
     assert database.schema_note is None
     migrated = await database.read(indexes)
 
-    def from_the_code(connection: Connection) -> None:
-        metadata.drop_all(connection)
-        metadata.create_all(connection)
+    def from_the_code(connection: Session) -> None:
+        metadata.drop_all(connection.connection)
+        metadata.create_all(connection.connection)
 
     await database.run(from_the_code)
     assert migrated == await database.read(indexes)
@@ -193,8 +200,8 @@ async def test_a_look_is_at_one_moment(database_url: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(schema, "_look", late)
     database = Database(read_url(database_url))
-    assert (await database.read(schema.look)).words == "The schema is created at the first start."
-    assert (await database.read(schema.look)).words is None
+    assert (await database.read(look)).words == "The schema is created at the first start."
+    assert (await database.read(look)).words is None
     await database.aclose()
 
 
@@ -268,7 +275,7 @@ async def test_an_older_schema_is_brought_forward(
     await migrate(database_url)
     released(monkeypatch, tmp_path, "customers", "replicas")
     database = Database(read_url(database_url))
-    assert (await database.read(schema.look)).behind
+    assert (await database.read(look)).behind
     await database.migrate()
     assert database.schema_note is None
     added = await database.read(differences)
@@ -294,7 +301,7 @@ async def test_the_code_of_the_previous_release_runs_on_what_the_next_one_expand
         f" {UPDATE}"
     )
 
-    def use(connection: Connection, table: Table) -> None:
+    def use(connection: Session, table: Table) -> None:
         names = [each.name for each in table.columns]
         connection.execute(insert(table), [row_of(table, 1), row_of(table, 2)])
         connection.execute(update(table).values({names[-1]: row_of(table, 3)[names[-1]]}))
@@ -347,8 +354,8 @@ async def test_what_cannot_be_used_is_a_readable_fault_and_stays_as_it_is(
     versions = {"newest": later(0), "one_later": later(1), "two_later": later(2)}
     await execute(database_url, *(statement.format(**versions) for statement in statements))
 
-    def tables(connection: Connection) -> set[str]:
-        return set(inspect(connection).get_table_names())
+    def tables(connection: Session) -> set[str]:
+        return set(inspect(connection.connection).get_table_names())
 
     database = Database(read_url(database_url))
     before = await database.read(tables)
@@ -357,7 +364,7 @@ async def test_what_cannot_be_used_is_a_readable_fault_and_stays_as_it_is(
             await database.migrate()
         assert str(caught.value) == words.format(**versions)
     assert await database.read(tables) == before
-    assert (await database.read(schema.look)).words == words.format(**versions)
+    assert (await database.read(look)).words == words.format(**versions)
     await database.aclose()
 
 
@@ -446,9 +453,9 @@ def test_columns_of_an_older_schema_are_not_judged() -> None:
 
 async def test_a_look_changes_nothing(database_url: str) -> None:
     database = Database(read_url(database_url))
-    state = await database.read(schema.look)
+    state = await database.read(look)
     assert state.words == "The schema is created at the first start."
-    assert not await database.read(lambda connection: inspect(connection).get_table_names())
+    assert not await database.read(lambda connection: inspect(connection.connection).get_table_names())
     await database.migrate()
     counted = select(func.count()).select_from(customers)
     assert await database.read(lambda connection: connection.execute(counted).scalar_one()) == 0

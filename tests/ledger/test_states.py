@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.ledger import attempts, reports, rows, triggers
 from app.ledger.attempts import Claim
+from app.ledger.session import Session
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import FINAL, OPEN, transfers
 from tests.ledger.support import OWNER, REFUSED, RETRYABLE, START, Ledger, bare, change
@@ -27,7 +28,7 @@ def row(**more: Any) -> dict[str, Any]:
     return rows.EMPTY | values | more
 
 
-def insert_all(connection: Connection, some: list[dict[str, Any]]) -> None:
+def insert_all(connection: Session, some: list[dict[str, Any]]) -> None:
     for each in some:
         connection.execute(insert(transfers).values(each))
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Connection
 
 from app.ledger import attempts, reports, retention, triggers
+from app.ledger.session import Session
 from app.ledger.stored import Stored, Trigger
 from app.ledger.triggers import Entered, NewTransfer
 from tests.ledger.support import (
@@ -1001,7 +1001,7 @@ async def test_triggers_of_a_customer_take_turns(ledger: Ledger) -> None:
     await ledger.succeeded(change(1))
     halfway = Halfway()
 
-    def accept_slowly(connection: Connection) -> Stored:
+    def accept_slowly(connection: Session) -> Stored:
         entered = triggers.accept(connection, change(2, promised=True), None, ledger.now)
         halfway.stop()
         return entered.transfer

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.ledger import reports, statistics
-from app.ledger.database import Database, read_url
+from app.ledger.database import Database
+from app.ledger.engines import read_url
 from app.ledger.reports import Filter
 from tests.postgres import fresh_database, server_url
 from tools.seed import Plan, fill

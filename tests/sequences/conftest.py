@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from app.engine import dispatcher
 from app.ledger import replicas
+from app.ledger.session import Session
 from tests.postgres import fresh_database, server_url
 from tests.sequences.world import World, open_world
 from tests.support import FakeClock, make_settings, migrate
@@ -36,7 +36,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield partial(open_world, partial(make_settings, tmp_path), clock)
         return
 
-    def beat_at(connection: Connection, replica: str, _at: float | None) -> float:
+    def beat_at(connection: Session, replica: str, _at: float | None) -> float:
         """PostgreSQL's clock would go on by itself."""
         return beat(connection, replica, clock.now().timestamp())
 
