@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ WRITES = frozenset({"create", "update", "subscribe", "unsubscribe"})  # what cha
 ENVELOPES = ("customer", "data", "result", "results")  # what an answer may be wrapped in
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _STRIP_LIMIT = 20_000
-_TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(  # bounded, so that thousands of `<` don't each look at all that follows
+    r"<(script|style)\b[^<]*(?:<(?!/\1>)[^<]*){0,50}</\1>|<[^<>]*>", re.IGNORECASE
+)
+_MOST_PARTS = 200
 _LONGEST_RETRY_AFTER = 86_400.0
 _THROTTLE_SECONDS = 60.0  # "without it 60 s, as iPaaS.com's template does"
 
@@ -143,7 +147,8 @@ def cut(message: str) -> str:
 
 def _flat(value: Any) -> str:
     """The strings in a message, however deep they are packed, as one line."""
-    return "; ".join(" ".join(part.split()) for part in _strings(value, depth=4) if part.strip())
+    parts = islice(_strings(value, depth=4), _MOST_PARTS)
+    return "; ".join(" ".join(part.split()) for part in parts if part.strip())
 
 
 def _strings(value: Any, depth: int) -> Iterator[str]:

@@ -7,27 +7,30 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from pydantic_core import from_json
 
 from app.calls import ENVELOPES, CallError, Kind, classify, cut, message_of, parse_retry_after
+from app.redaction import basic_credentials
+from app.wire import Unreadable, Wire, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from app.redaction import Redactor
 
-ANSWER_LIMIT: Final = 1024 * 1024
 NOT_JSON: Final = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_BODY_STATUS = 599
 _DEPTH = 3
+_MESSAGE_READ = 20_000
+_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,13 @@ class Answer:
 
     status: int
     body: Any
-    text: str
+    raw: bytes
     headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """All of it, as it came."""
+        return self.raw.decode("utf-8", errors="replace")
 
     @property
     def is_web_page(self) -> bool:
@@ -73,18 +81,18 @@ class JsonClient:
         self._redactor = redactor
         self._timeout = timeout_seconds
         self._slots = asyncio.Semaphore(connections)
-        self._client = httpx.AsyncClient(
-            headers={"Accept": "application/json", "User-Agent": "ipaas-stamped", **(headers or {})},
-            auth=auth,
-            timeout=None,  # noqa: S113 - the deadline in `call` bounds the whole exchange, connecting included
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call knows of the one before
-            transport=transport or AiohttpTransport(client=_new_session),
-        )
+        given = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ipaas-stamped"}
+        given |= headers or {}
+        if auth is not None:
+            given["Authorization"] = f"Basic {basic_credentials(*auth)}"
+        self._headers = httpx.Headers(given).raw
+        # Reading a URL is the dearest part of a request; those of most calls are always the same.
+        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(self._base_url + path))
+        self._transport = transport or Wire()
 
     async def aclose(self) -> None:
         """Close pooled connections. Idempotent."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def call(
         self,
@@ -124,33 +132,35 @@ class JsonClient:
         try:
             async with self._slots, asyncio.timeout(self._timeout):  # waiting for a slot is not Stamped.io's time
                 return await self._exchange(operation, method, path, json, params)
-        except (TimeoutError, httpx.ReadTimeout):  # not ConnectTimeout: aiohttp's lost connections come as that
+        except (TimeoutError, httpx.ReadTimeout):
             message = f"timed out after {self._timeout:g} s"
             raise CallError(operation, Kind.TIMEOUT, None, message) from None
-        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             message = f"no connection ({_cause(error)})"
             raise CallError(operation, Kind.UNAVAILABLE, None, message, sent=_has_left(error)) from None
 
     async def _exchange(
         self, operation: str, method: str, path: str, json: Any, params: Mapping[str, str] | None
     ) -> Answer:
-        url = self._base_url + path
-        async with self._client.stream(method, url, json=json, params=params) as response:
-            chunks: list[bytes] = []
-            size = 0
-            async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > ANSWER_LIMIT:
-                    message = "the answer is longer than 1 MiB"
-                    raise CallError(operation, Kind.UNAVAILABLE, response.status_code, message)
-                chunks.append(chunk)
-        raw = b"".join(chunks).removeprefix(_BYTE_ORDER_MARK)
+        url = self._url(f"{path}?{urlencode(params)}" if params else path)
+        content = b"" if json is None else _encode(json).encode()
+        headers = [(b"Host", url.netloc), *self._headers]
+        if json is not None:
+            headers.append((b"Content-Type", b"application/json"))
+        if method != "GET":
+            headers.append((b"Content-Length", b"%d" % len(content)))
+        request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(content))
+        request.read()  # so that whoever stands in for the network finds its content
+        response = await self._transport.handle_async_request(request)
+        try:
+            raw = (await read(response)).removeprefix(_BYTE_ORDER_MARK)
+        except Unreadable as error:
+            raise CallError(operation, Kind.UNAVAILABLE, response.status_code, str(error)) from None
         try:
             body = from_json(raw, allow_inf_nan=False)
         except ValueError:
             body = NOT_JSON
-        text = raw.decode("utf-8", errors="replace")
-        return Answer(response.status_code, body, text, response.headers)
+        return Answer(response.status_code, body, raw, response.headers)
 
     def _raise_for_failure(self, operation: str, answer: Answer) -> None:
         status = answer.status
@@ -163,18 +173,13 @@ class JsonClient:
             told = _status_in_body(failed)
             status, refused = told or status, told is None
             body = failed if message_of(failed, "") else body
-        kind = Kind.REFUSED if refused else self._judge(status, answer.text)
-        message = cut(self._redactor.text(message_of(body, answer.text)))
+        text = answer.text
+        kind = Kind.REFUSED if refused else self._judge(status, text)
+        message = cut(self._redactor.text(_begin_of(message_of(body, text))))
         retry_after, after = None, answer.headers.get("Retry-After")
         if kind is Kind.THROTTLED or (kind.retryable and after is not None):
             retry_after = parse_retry_after(after, datetime.now(UTC))
         raise CallError(operation, kind, status, message, retry_after)
-
-
-def _new_session() -> aiohttp.ClientSession:
-    """Aiohttp's pool under httpx's API: 0.3 ms a call at any concurrency (docs/adr/0003)."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=30)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _parts(body: Any, depth: int = _DEPTH) -> Iterator[dict[str, Any]]:
@@ -200,15 +205,22 @@ def _status_in_body(body: dict[str, Any]) -> int | None:
 def _reports_failure(body: dict[str, Any]) -> bool:
     """`success: false`, or an `error` or `errors` that says something, inside a 2xx (guessed)."""
     success = body.get("success")
-    return success is False or str(success).lower() == "false" or bool(body.get("error") or body.get("errors"))
+    denied = success is False or (isinstance(success, str) and success.lower() == "false")
+    return denied or bool(body.get("error") or body.get("errors"))
+
+
+def _begin_of(message: str) -> str:
+    """As much as is worth redacting, in whole words: a part of a secret would not be known for one."""
+    if len(message) <= _MESSAGE_READ:
+        return message
+    begin = message[:_MESSAGE_READ]
+    return begin.rpartition(" ")[0] or begin
 
 
 def _has_left(error: Exception) -> bool:
     """Whether the request may have been received: not where there was never a connection to send it on."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError):  # a connection that broke later comes as ConnectTimeout, too
-        return not isinstance(cause, aiohttp.ClientConnectorError)
-    return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL)
+    never = httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol | httpx.InvalidURL
+    return not isinstance(error, never)
 
 
 def _cause(error: Exception) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.calls import CallError, Kind, classify
 from app.http_client import NOT_JSON, JsonClient
-from app.ipaas.models import is_plain, linked, read_record
+from app.ipaas.models import is_endless, is_plain, linked, read_record
 from app.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class IpaasClient:
         value = answer.text if answer.body is NOT_JSON else answer.body
         if value is None:
             return None
-        is_id = isinstance(value, str | int) and not isinstance(value, bool) and is_plain(str(value))
-        if is_id and not answer.is_web_page:
-            return linked(str(value))
+        found = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+        if found is not None and is_plain(found) and not is_endless(found) and not answer.is_web_page:
+            return linked(found)
         message = "the answer is not an external ID"
         raise CallError(_LOOK_UP, Kind.UNAVAILABLE, answer.status, message)
 

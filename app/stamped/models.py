@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from app.calls import ENVELOPES
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 _ENVELOPES = (*ENVELOPES, "customers")
 _DEPTH = 4
+_PARTS = 2_000  # of an answer that are looked at
+_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +40,22 @@ def customer_in(body: Any) -> StampedCustomer | None:
     return next(customers_in(body), None)
 
 
-def customers_in(body: Any, depth: int = _DEPTH) -> Iterator[StampedCustomer]:
-    """Every customer of an answer, in order."""
-    if isinstance(body, list):
-        for item in body:
-            yield from customers_in(item, depth)
-    elif isinstance(body, dict):
-        found = _customer(body)
-        if found is not None:
-            yield found
-        elif depth:
-            for name in _ENVELOPES:
-                if isinstance(body.get(name), dict | list):
-                    yield from customers_in(body[name], depth - 1)
+def customers_in(body: Any) -> Iterator[StampedCustomer]:
+    """The customers of an answer, in order; of a huge one only those at its begin."""
+    return filter(None, islice(_look(body, _DEPTH), _PARTS))
+
+
+def _look(part: Any, depth: int) -> Iterator[StampedCustomer | None]:
+    """Something for each part that was looked at."""
+    found = _customer(part) if isinstance(part, dict) else None
+    yield found
+    if isinstance(part, list):
+        for item in part:
+            yield from _look(item, depth)
+    elif isinstance(part, dict) and found is None and depth:
+        for name in _ENVELOPES:
+            if isinstance(part.get(name), dict | list):
+                yield from _look(part[name], depth - 1)
 
 
 def _customer(body: dict[str, Any]) -> StampedCustomer | None:
@@ -62,11 +68,12 @@ def _customer(body: dict[str, Any]) -> StampedCustomer | None:
 
 
 def _id(value: Any) -> str | None:
-    """A number or a numeric string, above zero; kept as a string."""
+    """A number or a numeric string, above zero, of at most 40 digits; kept as a string."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return text if text.isascii() and text.isdecimal() and text.strip("0") else None
+    is_id = len(text) <= _DIGITS and text.isascii() and text.isdecimal() and text.strip("0")
+    return text if is_id else None
 
 
 def _flag(value: Any) -> bool | None:

@@ -79,6 +79,8 @@ async def test_token_and_client_id(client_id: str | None) -> None:
         pytest.param(reply(body="143491"), "143491", id="quoted"),
         pytest.param(reply(body='"143491"'), "143491", id="quoted twice"),
         pytest.param(reply(text="143491"), "143491", id="number"),
+        pytest.param(reply(text="9" * 40), "9" * 40, id="number of 40"),
+        pytest.param(reply(body="x" * 100), "x" * 100, id="text of 100"),
         pytest.param(reply(text="abc-1"), "abc-1", id="bare text"),
         pytest.param(reply(body="DELETED:143491"), None, id="deleted"),
         pytest.param(reply(text="DELETED:143491"), None, id="bare deleted"),
@@ -101,10 +103,17 @@ async def test_external_id(answer: Answer, link: str | None) -> None:
         reply(body={}),
         reply(body=["143491"]),
         reply(body="x" * 101),
+        reply(body="9" * 41),
+        reply(text="9" * 41),
+        reply(text="9" * 4300),
+        reply(text="9" * 100_000),
         reply(body=True),
         reply(text="<h1>Back soon</h1>"),
     ],
-    ids=["object", "list", "too long", "true", "web page"],
+    ids=[
+        *("object", "list", "too long", "41 digits", "number of 41", "of 4,300", "of 100,000"),
+        *("true", "web page"),
+    ],
 )
 async def test_what_is_no_external_id(answer: Answer) -> None:
     with pytest.raises(CallError) as raised:

@@ -14,7 +14,7 @@ from app.monitoring.timeline import Attempt, Event, WriteBack, story
 
 DONE = WriteBack(wanted=True, done=True)
 STEPS = {"load": 0.5, "link": 0.25, "upsert": 1.0, "write_back": 0.25, "subscription": 2.0}
-USUAL: dict[str, Any] = dict.fromkeys(Stored.__slots__) | {
+USUAL: dict[str, Any] = dict.fromkeys(Stored.__dataclass_fields__) | {
     "seq": 1,
     "id": "1",
     "scope": "customer/updated",

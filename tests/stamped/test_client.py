@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
 import httpx
 import pytest
 
@@ -265,6 +267,72 @@ async def test_an_answer_over_1_mib_is_not_read(status: int) -> None:
     assert "1 MiB" in error.message
 
 
+def packed(content: bytes, *codings: str) -> Answer:
+    """As it comes over the network: nothing is unpacked yet."""
+    headers = [("Content-Encoding", coding) for coding in codings]
+    return lambda _request: httpx.Response(200, headers=headers, stream=httpx.ByteStream(content))
+
+
+async def test_an_answer_in_gzip_is_read() -> None:
+    answer = packed(gzip.compress(json.dumps(customer()).encode()), "gzip")
+    wire = Wire(add=answer)
+    found = await client_of(wire).add(FIELDS)
+    assert found is not None
+    assert wire.requests[0].headers["Accept-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (packed(gzip.compress(gzip.compress(bytes(2**20))), "gzip, gzip"), "the answer's coding is not gzip"),
+        (packed(gzip.compress(b"{}"), "gzip", "gzip"), "the answer's coding is not gzip"),
+        (packed(b"{}", "br"), "the answer's coding is not gzip"),
+        (packed(b"{}", "gzip"), "the answer is broken gzip"),
+        (packed(gzip.compress(bytes(2**20 + 1)), "gzip"), "the answer is longer than 1 MiB"),
+    ],
+    ids=["gzip, gzip", "gzip twice", "br", "no gzip", "too long"],
+)
+@each_call
+async def test_an_answer_in_anything_else_is_not(operation: str, answer: Answer, message: str) -> None:
+    error = await failure_of(operation, answer)
+    assert (error.kind, error.status, error.message) == (Kind.UNAVAILABLE, 200, message)
+
+
+async def test_what_is_sent_beside_the_data() -> None:
+    wire = Wire(add=[reply(body=customer(), headers={"Set-Cookie": "a=b"}), reply(body=customer())])
+    client = client_of(wire)
+    for _ in range(2):
+        await client.add(FIELDS | {"lastName": "Ößt"})
+    for request in wire.requests:
+        assert dict(request.headers) == {
+            "host": "stamped.test",
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            "user-agent": "ipaas-stamped",
+            "authorization": f"Basic {BASIC}",
+            "content-type": "application/json",
+            "content-length": str(len(request.content)),
+        }
+        assert request.content == json.dumps(sent(request), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("email", ["a+b@example.com", "a b&c=d#e/ö@example.com"])
+async def test_an_email_arrives_in_the_query_as_it_is(email: str) -> None:
+    wire = Wire()
+    await client_of(wire).find(email)
+    assert wire.requests[0].url.query == urlencode({"search": email}).encode()
+    assert dict(wire.requests[0].url.params) == {"search": email}
+
+
+@pytest.mark.parametrize("url", ["http://a\nb", "http://[1", "ftp://stamped.test"])
+async def test_an_address_that_is_none_is_a_failed_call_that_never_left(url: str) -> None:
+    client = StampedClient(StampedAccount(url, "u-key", "p-key", STORE), Redactor())
+    with pytest.raises(CallError, match="no connection") as raised:
+        await client.add(FIELDS)
+    await client.aclose()
+    assert not raised.value.sent
+
+
 async def test_an_answer_of_1_mib_is_read() -> None:
     text = '{"id": 143491}'.ljust(1024 * 1024)
     found = await client_of(Wire(add=reply(text=text))).add(FIELDS)
@@ -288,7 +356,6 @@ async def test_no_answer_in_time(operation: str) -> None:
         httpx.UnsupportedProtocol(PRIVATE_KEY),
         httpx.InvalidURL(PRIVATE_KEY),
         httpx.DecodingError(PRIVATE_KEY),
-        aiohttp.ClientPayloadError(PRIVATE_KEY),
         ConnectionResetError(PRIVATE_KEY),
         OSError(PRIVATE_KEY),
         ValueError(PRIVATE_KEY),
@@ -300,6 +367,24 @@ async def test_whatever_the_transport_raises_is_no_connection(operation: str, ca
     error = await failure_of(operation, raising(cause))
     assert (error.kind, error.status) == (Kind.UNAVAILABLE, None)
     assert error.message == f"no connection ({type(cause).__name__})"
+
+
+@pytest.mark.parametrize(
+    ("cause", "sent_it"),
+    [
+        (httpx.ConnectError, False),
+        (httpx.ConnectTimeout, False),
+        (httpx.UnsupportedProtocol, False),
+        (httpx.InvalidURL, False),
+        (httpx.WriteError, True),
+        (httpx.ReadError, True),
+        (httpx.RemoteProtocolError, True),
+        (OSError, True),
+    ],
+)
+async def test_what_never_had_a_connection_was_not_sent(cause: type[Exception], *, sent_it: bool) -> None:
+    error = await failure_of("add", raising(cause("")))
+    assert (error.sent, error.is_unanswered) == (sent_it, sent_it)
 
 
 @pytest.mark.parametrize("cause", [httpx.ReadTimeout(""), TimeoutError()], ids=repr)
@@ -329,7 +414,12 @@ async def test_retry_after_of_another_failure_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"id": 1', '{"id": NaN}', "[" * 100_000, '{"id": ' + "9" * 5000 + "}", "\x00\xff"]
+    "text",
+    [
+        *('{"id": 1', '{"id": NaN}', '{"id": ' + "9" * 5000 + "}", "\x00\xff"),
+        *("[" * 2**20, '{"id":' * 150_000, '{"id": ' + "9" * 100_000 + "}", "9" * 2**20, "-" * 2**20),
+    ],
+    ids=lambda text: f"{text[:8]} and {len(text)}",
 )
 async def test_broken_json_crashes_nothing(text: str) -> None:
     assert await client_of(Wire(get=reply(text=text))).get("1") is None
@@ -346,3 +436,10 @@ async def test_a_success_forgets_the_last_failure() -> None:
 async def test_a_long_hostile_message_is_cut() -> None:
     error = await failure_of("add", reply(400, {"message": f"{'x' * 500_000} {EMAIL}"}))
     assert len(error.message) == 500
+
+
+async def test_a_key_that_a_long_message_is_cut_within_is_not_shown() -> None:
+    address = "@example.com "
+    message = "x" * (20_000 - len(address) - 6) + address + PRIVATE_KEY + " and more"
+    error = await failure_of("add", reply(400, {"message": message}))
+    assert error.message == "x…@example.com"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -46,7 +47,10 @@ def test_every_envelope(body: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given_id", "read"),
-    [(143491, "143491"), ("143491", "143491"), (" 143491 ", "143491"), (143491.0, "143491")],
+    [
+        *((143491, "143491"), ("143491", "143491"), (" 143491 ", "143491"), (143491.0, "143491")),
+        *((10**40 - 1, "9" * 40), ("9" * 40, "9" * 40)),
+    ],
 )
 def test_an_id_is_a_number_or_text_and_kept_as_text(given_id: Any, read: str) -> None:
     assert customer_in({"id": given_id}) == StampedCustomer(read, None, is_subscribed=None)
@@ -54,7 +58,11 @@ def test_an_id_is_a_number_or_text_and_kept_as_text(given_id: Any, read: str) ->
 
 @pytest.mark.parametrize(
     "given_id",
-    [None, "", "  ", "req-1", 0, -1, "0", "-1", True, False, 1.5, float("inf"), float("nan"), [], {}, [1]],
+    [
+        *(None, "", "  ", "req-1", 0, -1, "0", "-1", True, False, 1.5, float("inf"), float("nan"), [], {}, [1]),
+        *(10**40, 10**4299, "9" * 41, "9" * 100_000, 1e41, 1e308, "0" * 41 + "1"),
+    ],
+    ids=lambda given: str(given)[:9],
 )
 def test_what_is_no_id(given_id: Any) -> None:
     assert customer_in({"id": given_id, "email": "ada@example.com"}) is None
@@ -111,3 +119,20 @@ def test_no_answer_breaks_the_reading(body: Any) -> None:
     for each in customers_in(body):
         assert each.id
         assert each.is_subscribed in {True, False, None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([{}] * 350_000, id="objects"),
+        pytest.param([0] * 500_000, id="numbers"),
+        pytest.param([{"id": 1}] * 100_000, id="customers"),
+        pytest.param([[[{"id": 1}] * 50_000]] * 2, id="lists"),
+        pytest.param({"results": [None] * 200_000}, id="nothing"),
+    ],
+)
+def test_a_huge_answer_is_looked_at_from_its_begin_only(body: Any) -> None:
+    assert sum(1 for _ in customers_in(body)) <= 2000
+    began = time.process_time()
+    assert all(each.id == "1" for each in customers_in(body))
+    assert time.process_time() - began < 0.05
