@@ -1,124 +1,163 @@
-"""`make bench`: control and product in one go, and their ratios."""
+"""`make bench`, the judge: control, floor and the product on both databases, interleaved, and the goals.
+
+Exit code 1 if a webhook got another answer than it should.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import os
+import sys
 import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
-import psycopg
 from rich.console import Console
-from rich.table import Table
 
-from bench.load import WEBHOOK_KEY, put_load
-from bench.processes import serving
-from tools.seed import Plan, fill
+from bench.databases import SQLite, Store, fresh_postgresql
+from bench.goals import PRODUCTS
+from bench.load import Load
+from bench.machine import describe, in_words
+from bench.processes import Cores
+from bench.report import ACCEPTED_AT, GOAL_WEBHOOKS, Report
+from bench.rounds import interleave, measure
+from bench.services import Service, Upstream, open_upstream, product, stateless
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bench.processes import Server
-
-_HEADINGS = ("service", "c", "per s", "ratio", "CPU ms", "p50 ms", "p99 ms", "failed", "MiB")
-CONNECTIONS = (1, 16, 64)
-STORED = 100_000
-SERVICE_CORE, LOAD_CORE = 0, 1
-POSTGRESQL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-ENVIRONMENT = {
-    "STAMPED_API_PUBLIC_KEY": "pubkey-bench-only",
-    "STAMPED_API_PRIVATE_KEY": "key-bench-only",
-    "STAMPED_API_STORE_HASH": "270392",
-    "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
-    "OPERATOR_API_KEY": "bench-operator-key",
-    "SUBSCRIPTION_FIELD": "Consent",
-    "LOG_LEVEL": "WARNING",
-    "STAMPED_CONCURRENT_CONNECTIONS": "64",
-}
-
-
-@contextmanager
-def fresh_postgresql() -> Iterator[str | None]:
-    """A database of our own; None where no server answers."""
-    name = f"bench_{uuid4().hex[:12]}"
-    try:
-        with psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3) as admin:
-            admin.execute(f'CREATE DATABASE "{name}"'.encode())
-    except psycopg.OperationalError:
-        yield None
-        return
-    try:
-        yield POSTGRESQL.rsplit("/", 1)[0] + f"/{name}"
-    finally:
-        with psycopg.connect(POSTGRESQL, autocommit=True) as admin:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+_WARM = Load(connections=8, seconds=1)
+_STEADY_AT = 64
+console = Console()
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A server that is measured; `stored`: how many transfers its database gets before."""
+class Options:
+    """How long; `steady`: the most seconds of load that memory is watched in, after all else."""
 
-    label: str
-    target: str
-    path: str
-    database: str | None = None
-    stored: int = 0
-
-
-def runs_on(folder: Path, postgresql: str | None) -> Iterator[Run]:
-    """The control first, for all others are compared with it."""
-    yield Run("control", "bench.control:app", "/docs")
-    databases = {"SQLite": f"sqlite:///{folder}/bench.db"} | ({"PostgreSQL": postgresql} if postgresql else {})
-    for name, url in databases.items():
-        yield Run(name, "app.main:app", "/readyz", url)
-        yield Run(f"{name}, {STORED:,} stored", "app.main:app", "/readyz", url, STORED)
+    seconds: float = 2.5
+    rounds: int = 3
+    latencies: tuple[int, ...] = (0, 20)
+    connections: tuple[int, ...] = (1, 16, 64)
+    idle: float = 10.0
+    steady: float = 90.0
 
 
-def main() -> None:
-    """Run everything and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6, help="of load for each number of connections")
-    seconds = parser.parse_args().seconds
-    cores = os.sched_getaffinity(0)
-    service, load = (SERVICE_CORE, LOAD_CORE) if {SERVICE_CORE, LOAD_CORE} <= cores else (min(cores), max(cores))
-    os.sched_setaffinity(0, {load})
-    table = Table(title="Webhooks: ratio to the control, CPU per webhook, resident memory", padding=0)
-    for heading in _HEADINGS:
-        table.add_column(heading, no_wrap=True, justify="left" if heading == "service" else "right")
-    control: dict[int, float] = {}
-    with tempfile.TemporaryDirectory() as name, fresh_postgresql() as postgresql:
-        folder = Path(name)
-        with serving("bench.upstream:app", load, folder, {}, "/") as upstream:
-            for run in runs_on(folder, postgresql):
-                environment = ENVIRONMENT | {"STAMPED_API_URL": upstream.url}
-                if run.database:
-                    environment |= {"DATABASE_URL": run.database}
-                if run.database and run.stored:
-                    asyncio.run(fill(run.database, Plan(run.stored, days=30, failed=0.01, now=time.time())))
-                with serving(run.target, service, folder, environment, run.path) as server:
-                    asyncio.run(put_load(server.url, 8, 1))
-                    for connections in CONNECTIONS:
-                        table.add_row(
-                            run.label, str(connections), *_measured(server, connections, seconds, control)
-                        )
-    Console().print(table)
+QUICK = Options(seconds=1.0, rounds=2, latencies=(0,), idle=3.0, steady=0.0)
 
 
-def _measured(server: Server, connections: int, seconds: float, control: dict[int, float]) -> list[str]:
-    """The cells of one row; the first server that is measured becomes the control."""
-    before = server.cpu_seconds()
-    seen = asyncio.run(put_load(server.url, connections, seconds))
-    cpu = (server.cpu_seconds() - before) / seen.webhooks * 1000
-    ratio = seen.rate / control.setdefault(connections, seen.rate)
-    speed = [f"{seen.rate:.0f}", f"{ratio:.2f}", f"{cpu:.2f}"]
-    return [*speed, f"{seen.p50:.1f}", f"{seen.p99:.1f}", str(seen.failures), f"{server.rss_mib():.0f}"]
+class Judge:
+    """Holds all services up, and asks them in turn."""
+
+    def __init__(self, options: Options, cores: Cores, folder: Path, report: Report) -> None:
+        self._options = options
+        self._cores = cores
+        self._folder = folder
+        self.report = report
+
+    def run(self) -> None:
+        """Everything, in about as long as the options say."""
+        with ExitStack() as stack:
+            upstream = stack.enter_context(open_upstream(self._cores, self._folder))
+            services = [
+                stack.enter_context(stateless(name, self._cores, self._folder, upstream.url))
+                for name in ("control", "floor")
+            ]
+            services += self._products(stack, upstream.url)
+            for service in services:
+                self.report.served[service.name] = 0
+                self.report.life[service.name] = {"start_seconds": round(service.server.start_seconds, 3)}
+                seen = measure(service, _WARM, self._cores).seen
+                self._note(service, seen.webhooks, seen.failures)
+            for milliseconds in self._options.latencies:
+                upstream.answers_after(milliseconds)
+                for connections in self._options.connections:
+                    self._cell(services, milliseconds, connections)
+            upstream.answers_after(0)
+            self._idle(services)
+            self._accept(services[0], upstream)
+            self._live_on(services)
+
+    def _products(self, stack: ExitStack, upstream_url: str) -> list[Service]:
+        stores: list[Store] = [SQLite(self._folder), stack.enter_context(fresh_postgresql())]
+        return [
+            stack.enter_context(product(store.kind, self._cores.service, self._folder, upstream_url, store))
+            for store in stores
+        ]
+
+    def _cell(self, services: list[Service], milliseconds: int, connections: int) -> None:
+        load = Load(connections, self._options.seconds)
+        with console.status(f"upstream {milliseconds} ms, {connections} connections"):
+            loads = {service.name: load for service in services}
+            found = interleave(services, loads, self._options.rounds, self._cores)
+        for service, each in zip(services, found, strict=True):
+            self.report.cells.append((milliseconds, connections, each))
+            self._note(service, each.webhooks, each.failures)
+
+    def _idle(self, services: list[Service]) -> None:
+        """All at the same time, when nobody sends anything."""
+        with console.status("idle"):
+            before = [service.server.cpu_seconds() for service in services]
+            time.sleep(self._options.idle)
+            for service, spent in zip(services, before, strict=True):
+                share = (service.server.cpu_seconds() - spent) / self._options.idle
+                self.report.life[service.name]["idle_percent"] = round(share * 100, 3)
+
+    def _accept(self, control: Service, upstream: Upstream) -> None:
+        """202s of services whose Stamped.io never answers, beside the control, whose answers at once."""
+        with ExitStack() as stack, console.status("202s while Stamped.io is silent"):
+            silent = self._products(stack, upstream.silent_url)
+            accept = Load(ACCEPTED_AT, self._options.seconds, expected=HTTPStatus.ACCEPTED, prefer="respond-async")
+            loads = {service.name: accept for service in silent}
+            loads |= {control.name: Load(ACCEPTED_AT, self._options.seconds)}
+            self.report.accepted = interleave([control, *silent], loads, self._options.rounds, self._cores)
+            self.report.failures += sum(each.failures for each in self.report.accepted)
+            for service in silent:
+                service.server.kill()
+
+    def _live_on(self, services: list[Service]) -> None:
+        """Up to 100,000 webhooks, as far as there is time: memory before, half way there, and in the end."""
+        for service in services[-len(PRODUCTS) :]:
+            self._remember(service)
+            for parts_left in (2, 1) if self._options.steady else ():
+                left = GOAL_WEBHOOKS - self.report.served[service.name]
+                load = Load(_STEADY_AT, self._options.steady / 2, most=left // parts_left)
+                with console.status(f"{service.name}: memory, up to {GOAL_WEBHOOKS:,} webhooks"):
+                    seen = measure(service, load, self._cores).seen
+                self._note(service, seen.webhooks, seen.failures)
+                self._remember(service)
+
+    def _note(self, service: Service, webhooks: int, failures: int) -> None:
+        self.report.served[service.name] += webhooks
+        self.report.failures += failures
+
+    def _remember(self, service: Service) -> None:
+        point = (self.report.served[service.name], round(service.server.rss_mib(), 1))
+        self.report.memory.setdefault(service.name, []).append(point)
+
+
+def main() -> int:
+    """Run everything and print the tables."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, help="of load for a service in each round (2.5; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="for each number of connections (3; quick: 2)")
+    parser.add_argument("--quick", action="store_true", help="under a minute: upstream 0 ms only, short rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
+    given = parser.parse_args()
+    usual = QUICK if given.quick else Options()
+    options = replace(usual, seconds=given.seconds or usual.seconds, rounds=given.rounds or usual.rounds)
+    cores = Cores.found()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        report = Report(describe(Path(name)))
+        console.print(in_words(report.machine), highlight=False, soft_wrap=True)
+        os.sched_setaffinity(0, {cores.load})
+        Judge(options, cores, Path(name), report).run()
+    console.print(*report.tables())
+    if given.json:
+        given.json.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+    return int(report.failures > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -201,7 +201,7 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
 def _obey(flags: Path) -> None:
     """Files are the words of a test: where one is, the replica freezes there, once.
 
-    `row-7`: in a transaction, when customer 7 is locked; `beat`: in a heartbeat's transaction; `call-C-7`: before
+    `row-7`: in a transaction, when customer 7's row is locked; `beat`: in a heartbeat's transaction; `call-C-7`: before
     it writes customer C-7, which then is sent whatever becomes of the attempt. `idle`: begins nothing by itself.
     """
     lock, beat, exchange, work = customers.lock, replicas.beat, JsonClient._exchange, Engine._work
@@ -216,7 +216,8 @@ def _obey(flags: Path) -> None:
 
     def locked(session: Session, name: str, customer_id: str | None, *, wait: bool = True) -> Any:
         found = lock(session, name, customer_id, wait=wait)
-        freeze(f"row-{customer_id}")
+        if found is not None:
+            freeze(f"row-{customer_id}")
         return found
 
     def beaten(session: Session, replica: str, now: float | None = None) -> float:

@@ -309,4 +309,4 @@ async def test_more_replicas_do_not_cost_more_transactions(
     spent = look(postgresql_url, commits)[0][0] / 2
     print(f"300 transfers, {count} replicas: {spent:g} transactions")  # noqa: T201 - shown with -s
     assert look(postgresql_url, "SELECT count(*) FROM transfers WHERE status = 'succeeded'") == [(300,)]
-    assert 600 < spent < 5 * 300
+    assert spent < 3 * 300, "a webhook is two or three transactions, and most of them share theirs"
