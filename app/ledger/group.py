@@ -10,7 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.ledger.faults import DatabaseGone, told
-from app.ledger.pipeline import GroupSession, look_ahead
+from app.ledger.pipeline import GroupSession
 from app.ledger.session import Session
 
 if TYPE_CHECKING:
@@ -169,19 +169,19 @@ class PipelinedGroup(Group):
             job.error = lost
 
     def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
-        driver: Any = connection.connection.driver_connection
         transaction = connection.begin()
-        ahead, free = look_ahead(driver, [job.about for job in jobs if job.about is not None])
-        session = GroupSession(connection, ahead)
-        for job, is_free in zip(jobs, free, strict=True):
-            if is_free:
-                job.result = job.work(session)
-            else:
-                job.error = Refused()
-        with driver.pipeline():
-            session.flush()
+        session = GroupSession(connection, [job.about for job in jobs if job.about is not None])
+        try:
+            for job, is_free in zip(jobs, session.free, strict=True):
+                if is_free:
+                    job.result = job.work(session)
+                else:
+                    job.error = Refused()
             self._committing = True
-            transaction.commit()
+            session.commit()
+        finally:
+            session.close()
+        transaction.commit()  # for SQLAlchemy, which has not seen it
 
 
 def _tell(jobs: Sequence[_Job]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ JOIN customers c ON c.connection = w.a AND c.external_id = w.b"""
 _NUMBERS = "SELECT nextval('transfers_seq_seq') FROM generate_series(1, %s)"
 
 
-def look_ahead(driver: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
+def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
     """Lock and read what these works are about, in one round trip; of each, whether it was free.
 
     What was locked by somebody else, or is another customer's link, is not: it is to be waited for elsewhere.
@@ -50,12 +51,12 @@ def look_ahead(driver: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
     links = [(each.connection, each.external_id) for each in about if each.external_id is not None]
     seqs = [each.seq for each in about if each.seq is not None]
     adds = sum(each.adds for each in about)
-    with driver.pipeline():
-        ask_customers = _ask(driver, _CUSTOMERS, whose)
-        ask_transfers = driver.execute(_TRANSFERS, [seqs]) if seqs else ()
-        ask_repeats = _ask(driver, _REPEATS, repeats)
-        ask_links = _ask(driver, _LINKS, links)
-        ask_numbers = driver.execute(_NUMBERS, [adds]) if adds else ()
+    ask_customers = _ask(driver, _CUSTOMERS, whose)
+    ask_transfers = driver.execute(_TRANSFERS, [seqs]) if seqs else ()
+    ask_repeats = _ask(driver, _REPEATS, repeats)
+    ask_links = _ask(driver, _LINKS, links)
+    ask_numbers = driver.execute(_NUMBERS, [adds]) if adds else ()
+    pipeline.sync()
     ahead, busy = Ahead(numbers=[number for (number,) in ask_numbers]), set()
     for name, customer_id, is_there, *found in ask_customers:
         is_mine = found[0] is not None
@@ -76,7 +77,7 @@ def look_ahead(driver: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
 
 
 def _ask(driver: Any, statement: str, wanted: Sequence[Sequence[str | None]]) -> Iterable[Any]:
-    """A cursor that has its rows when the pipeline ends."""
+    """A cursor that has its rows after the next sync."""
     cursor: Iterable[Any] = (
         driver.execute(statement, [list(each) for each in zip(*wanted, strict=True)]) if wanted else ()
     )
@@ -88,23 +89,45 @@ def _row(table: Table, found: Sequence[Any]) -> Row:
 
 
 class GroupSession(Session):
-    """Keeps what is written until somebody reads, or the works have ended: one statement for many rows."""
+    """Keeps what is written until somebody reads, or the works have ended: one statement for many rows.
 
-    def __init__(self, connection: Connection, ahead: Ahead) -> None:
+    All of it is one pipeline, unless somebody reads: leaving it and entering it again would end with a message to
+    the server behind its last answer, which turns `idle_in_transaction_session_timeout` off (seen with psycopg 3.3
+    and PostgreSQL 15), and a replica that froze then would keep its rows.
+    """
+
+    def __init__(self, connection: Connection, about: Sequence[About]) -> None:
         super().__init__(connection)
-        self.ahead = ahead
         self._new: dict[Table, dict[tuple[Any, ...], Row]] = {}
         self._changed: dict[Table, dict[tuple[Any, ...], Row]] = {}
+        self._pipeline = ExitStack()
+        pipeline = self._pipeline.enter_context(self.driver.pipeline())
+        self.ahead, self.free = look_ahead(self.driver, pipeline, about)
 
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """By SQLAlchemy, after what was to be written."""
-        self.flush()
+        self._stop_keeping()
         return super().execute(statement, values)
 
     def rows(self, query: Query, values: Row) -> list[Row]:
         """What a query finds, after what was to be written."""
-        self.flush()
+        self._stop_keeping()
         return super().rows(query, values)
+
+    def commit(self) -> None:
+        """In the round trip of what is still to be written."""
+        self._flush()
+        self.driver.execute("COMMIT")
+        self._pipeline.close()
+
+    def close(self) -> None:
+        """Leave the pipeline, whatever happened in it."""
+        with suppress(Exception):
+            self._pipeline.close()
+
+    def _stop_keeping(self) -> None:
+        self._flush()
+        self._pipeline.close()
 
     def insert(self, table: Table, values: Row) -> None:
         """One row, later."""
@@ -120,8 +143,7 @@ class GroupSession(Session):
         else:
             self._changed.setdefault(table, {}).setdefault(mine, dict(key)).update(values)
 
-    def flush(self) -> None:
-        """Write all that is kept."""
+    def _flush(self) -> None:
         for kept, statement in ((self._new, _insert_all), (self._changed, _update_all)):
             for table, rows in kept.items():
                 alike: dict[tuple[str, ...], list[Row]] = {}
