@@ -25,9 +25,15 @@ STATEMENT_MS = 15_000
 IDLE_MS = 10_000  # a replica that froze in a transaction lets go of its rows
 LOCK_MS = 12_000  # longer, so that who waits for those rows gets them
 BEAT_MS = 5_000
-# A group waits for nobody: its rows are locked in advance, or not at all. And it knows its rows by their keys, so
-# it never scans: a plan that was made while a table was empty must not stay when it no longer is.
-GROUP_OPTIONS = {"lock_timeout": 200, "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+# A group waits for nobody: its rows are locked in advance, or not at all. It knows its rows by their keys, so it
+# never scans, and one plan for ever will do: made while a table was empty, too.
+GROUP_OPTIONS = {
+    "lock_timeout": 200,
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 def read_url(value: str) -> URL:

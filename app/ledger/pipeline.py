@@ -11,7 +11,7 @@ from app.ledger.session import Ahead, Session
 from app.ledger.tables import customers, transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, CursorResult, Table
     from sqlalchemy.sql.base import Executable
@@ -19,26 +19,31 @@ if TYPE_CHECKING:
     from app.ledger.session import About, Query, Row
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _columns(table: Table, alias: str) -> str:
     """Each by its name: a newer release may have added others."""
     return ", ".join(f'{alias}."{column.name}"' for column in table.columns)
 
 
-# one that somebody else has locked is there, and yet not found
-_CUSTOMERS = f"""
-SELECT w.a, w.b, EXISTS (SELECT FROM customers c WHERE c.connection = w.a AND c.customer_id = w.b),
-  {_columns(customers, "l")}
-FROM unnest(%s::text[], %s::text[]) AS w(a, b) LEFT JOIN LATERAL (
-  SELECT * FROM customers c WHERE c.connection = w.a AND c.customer_id = w.b FOR UPDATE SKIP LOCKED
-) AS l ON true"""
+# one row for each work; a customer that somebody else has locked is there, and yet not found
+_LOOK = f"""
+SELECT
+  EXISTS (SELECT FROM customers c WHERE c.connection = w.connection AND c.customer_id = w.locks),
+  EXISTS (SELECT FROM customers c WHERE c.connection = w.connection AND c.external_id = w.takes
+    AND c.customer_id <> w.locks),
+  CASE WHEN w.adds THEN nextval('transfers_seq_seq') END,
+  {_columns(customers, "mine")}, {_columns(transfers, "again")}
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[])
+  WITH ORDINALITY AS w(connection, locks, takes, adds, customer_id, repeat_key, number)
+LEFT JOIN LATERAL (
+  SELECT * FROM customers c WHERE c.connection = w.connection AND c.customer_id = w.locks FOR UPDATE SKIP LOCKED
+) AS mine ON true
+LEFT JOIN transfers AS again ON again.connection = w.connection
+  AND again.customer_id = w.customer_id AND again.repeat_key = w.repeat_key
+ORDER BY w.number"""
 _TRANSFERS = f"SELECT {_columns(transfers, 't')} FROM transfers t WHERE t.seq = ANY(%s) FOR UPDATE SKIP LOCKED"
-_REPEATS = f"""
-SELECT {_columns(transfers, "t")} FROM unnest(%s::text[], %s::text[], %s::text[]) AS w(a, b, c)
-JOIN transfers t ON t.connection = w.a AND t.customer_id = w.b AND t.repeat_key = w.c"""
-_LINKS = """
-SELECT c.connection, c.external_id, c.customer_id FROM unnest(%s::text[], %s::text[]) AS w(a, b)
-JOIN customers c ON c.connection = w.a AND c.external_id = w.b"""
-_NUMBERS = "SELECT nextval('transfers_seq_seq') FROM generate_series(1, %s)"
 
 
 def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
@@ -46,42 +51,28 @@ def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahea
 
     What was locked by somebody else, or is another customer's link, is not: it is to be waited for elsewhere.
     """
-    whose = [(each.connection, each.customer_id) for each in about if each.customer_id is not None]
-    repeats = [(each.connection, *each.repeat) for each in about if each.repeat is not None]
-    links = [(each.connection, each.external_id) for each in about if each.external_id is not None]
+    keys = [
+        (each.connection, each.customer_id, each.external_id, each.adds, *(each.repeat or (None, None)))
+        for each in about
+    ]
     seqs = [each.seq for each in about if each.seq is not None]
-    adds = sum(each.adds for each in about)
-    ask_customers = _ask(driver, _CUSTOMERS, whose)
-    ask_transfers = driver.execute(_TRANSFERS, [seqs]) if seqs else ()
-    ask_repeats = _ask(driver, _REPEATS, repeats)
-    ask_links = _ask(driver, _LINKS, links)
-    ask_numbers = driver.execute(_NUMBERS, [adds]) if adds else ()
+    looked = driver.execute(_LOOK, [list(column) for column in zip(*keys, strict=True)])
+    locked = driver.execute(_TRANSFERS, [seqs]) if seqs else ()
     pipeline.sync()
-    ahead, busy = Ahead(numbers=[number for (number,) in ask_numbers]), set()
-    for name, customer_id, is_there, *found in ask_customers:
-        is_mine = found[0] is not None
-        ahead.customers[name, customer_id] = _row(customers, found) if is_mine else None
-        if is_there and not is_mine:
-            busy.add((name, customer_id))
-    ahead.transfers = {row["seq"]: row for row in (_row(transfers, found) for found in ask_transfers)}
-    for row in (_row(transfers, found) for found in ask_repeats):
-        ahead.repeats[row["connection"], row["customer_id"], row["repeat_key"]] = row
-    owners = {(name, external_id): customer_id for name, external_id, customer_id in ask_links}
-
-    def is_free(each: About) -> bool:
-        owner = owners.get((each.connection, each.external_id), each.customer_id)
-        locked = each.seq is None or each.seq in ahead.transfers
-        return locked and (each.connection, each.customer_id) not in busy and owner == each.customer_id
-
-    return ahead, [is_free(each) for each in about]
-
-
-def _ask(driver: Any, statement: str, wanted: Sequence[Sequence[str | None]]) -> Iterable[Any]:
-    """A cursor that has its rows after the next sync."""
-    cursor: Iterable[Any] = (
-        driver.execute(statement, [list(each) for each in zip(*wanted, strict=True)]) if wanted else ()
-    )
-    return cursor
+    ahead, free = Ahead(), []
+    ahead.transfers = {row["seq"]: row for row in (_row(transfers, found) for found in locked)}
+    for each, (is_there, is_anothers, number, *found) in zip(about, looked, strict=True):
+        mine, again = found[: len(customers.columns)], found[len(customers.columns) :]
+        is_mine = mine[0] is not None
+        if each.customer_id is not None:
+            ahead.customers[each.connection, each.customer_id] = _row(customers, mine) if is_mine else None
+        if again[0] is not None and each.repeat is not None:
+            ahead.repeats[each.connection, *each.repeat] = _row(transfers, again)
+        if number is not None:
+            ahead.numbers.append(number)
+        has_transfer = each.seq is None or each.seq in ahead.transfers
+        free.append(is_mine >= is_there and not is_anothers and has_transfer)
+    return ahead, free
 
 
 def _row(table: Table, found: Sequence[Any]) -> Row:
@@ -144,24 +135,35 @@ class GroupSession(Session):
             self._changed.setdefault(table, {}).setdefault(mine, dict(key)).update(values)
 
     def _flush(self) -> None:
-        for kept, statement in ((self._new, _insert_all), (self._changed, _update_all)):
+        """In one statement: each would be a message of its own."""
+        kinds: list[tuple[Table, bool, tuple[str, ...]]] = []
+        values: list[str] = []
+        for kept, is_new in ((self._new, True), (self._changed, False)):
             for table, rows in kept.items():
                 alike: dict[tuple[str, ...], list[Row]] = {}
                 for row in rows.values():
                     alike.setdefault(tuple(row), []).append(row)
-                for names, some in alike.items():
-                    self.driver.execute(statement(table, names), [json.dumps(some, ensure_ascii=False)])
+                kinds += [(table, is_new, names) for names in alike]
+                values += [_encode(some) for some in alike.values()]
             kept.clear()
+        if kinds:
+            self.driver.execute(_write(tuple(kinds)), values)
 
 
 @lru_cache(maxsize=500)
-def _insert_all(table: Table, names: tuple[str, ...]) -> str:
+def _write(kinds: tuple[tuple[Table, bool, tuple[str, ...]], ...]) -> str:
+    """Rows and columns that are apart, so that it does not matter which is written first."""
+    *others, last = (_insert(table, names) if is_new else _update(table, names) for table, is_new, names in kinds)
+    before = ", ".join(f"w{number} AS ({statement})" for number, statement in enumerate(others))
+    return f"WITH {before} {last}" if others else last
+
+
+def _insert(table: Table, names: tuple[str, ...]) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     return f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {_given(table)} AS n"
 
 
-@lru_cache(maxsize=500)
-def _update_all(table: Table, names: tuple[str, ...]) -> str:
+def _update(table: Table, names: tuple[str, ...]) -> str:
     key = [column.name for column in table.primary_key]
     new = ", ".join(f'"{name}" = n."{name}"' for name in names if name not in key)
     same = " AND ".join(f't."{name}" = n."{name}"' for name in key)

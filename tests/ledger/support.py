@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -19,9 +19,9 @@ from app.ledger.attempts import AttemptResult, Claim, Finished, Terms
 from app.ledger.customers import Customer
 from app.ledger.database import Database
 from app.ledger.order import Wanted
-from app.ledger.session import Session
+from app.ledger.session import About, Session, shared
 from app.ledger.stored import Stored, Trigger
-from app.ledger.tables import transfers
+from app.ledger.tables import replicas, transfers
 from app.ledger.triggers import Entered, NewTransfer
 from tests.support import record_of
 
@@ -278,3 +278,42 @@ class Ledger:
                 if await self.database.read(blocked):
                     return True
         return False
+
+
+@shared(lambda name, _runs: About("marks", name))
+def mark(session: Session, name: str, runs: list[str]) -> str:
+    """A work that may share its transaction, and leaves a row; `runs` says how often it ran, even in vain."""
+    runs.append(name)
+    session.insert(replicas, {"id": name, "seen_at": 1.0})
+    return f"marked {name}"
+
+
+@shared(lambda _halfway: About("held"))
+def held(_session: Session, halfway: Halfway) -> None:
+    """A work of a group that waits."""
+    halfway.stop()
+
+
+def marks(session: Session) -> set[str]:
+    """What `mark` left."""
+    return set(session.execute(select(replicas.c.id)).scalars())
+
+
+async def queued(database: Database, number: int) -> None:
+    """Until so many works wait for the group."""
+    async with asyncio.timeout(10):
+        while database._group._queue.qsize() < number:
+            await asyncio.sleep(0)
+
+
+async def at_once(database: Database, *works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What comes of works, results or errors, that wait for the group when it has time for them."""
+    halfway = Halfway()
+    first = asyncio.create_task(database.run(held, halfway))
+    await halfway.reached.wait()
+    tasks = [asyncio.create_task(work) for work in works]
+    await queued(database, len(tasks))
+    halfway.go_on.set()
+    async with asyncio.timeout(10):
+        await first
+        return await asyncio.gather(*tasks, return_exceptions=True)
