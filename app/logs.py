@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from contextlib import contextmanager
 from contextvars import ContextVar
 from json import JSONEncoder
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -25,14 +24,19 @@ _QUIET = ("uvicorn.access", "httpx", "httpcore", "asyncio")
 _context: ContextVar[Mapping[str, Any] | None] = ContextVar("log_context", default=None)
 
 
-@contextmanager
-def lines_about(**values: Any) -> Iterator[None]:
+class lines_about:  # noqa: N801 - used as a function is, and cheaper than a generator
     """Whatever is logged in here says so."""
-    token = _context.set(values)
-    try:
-        yield
-    finally:
-        _context.reset(token)
+
+    __slots__ = ("_token", "_values")
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._token = _context.set(self._values)
+
+    def __exit__(self, *_: object) -> None:
+        _context.reset(self._token)
 
 
 def configure_logs(level: str, log_format: str, redactor: Redactor) -> None:
@@ -125,7 +129,7 @@ def _exception_without_text(_logger: WrappedLogger, _method: str, event: EventDi
 def _redaction(redactor: Redactor) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         for key, value in event.items():
-            if key not in _TECHNICAL and not key.startswith("_"):
+            if isinstance(value, str | dict | list | tuple) and key not in _TECHNICAL and not key.startswith("_"):
                 event[key] = _clean(value, redactor)
         return event
 

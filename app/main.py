@@ -110,7 +110,7 @@ def create_app(
         redirect_slashes=False,
     )
     install_problem_handlers(app, rejections_to(engine.upkeep, metrics))
-    app.include_router(webhook_routes(engine, keyring, name))
+    app.router.routes.extend(webhook_routes(engine, keyring, name).routes)  # found sooner than what is included
     app.include_router(sync_routes(operations, database, keyring))
     app.include_router(transfer_routes(operations, database, keyring))
     app.include_router(single_transfer_routes(operations, database, keyring))

@@ -38,7 +38,9 @@ class Redactor:
         """`text` without secrets and clear e-mails; `names` (of the person it is about) become `…`."""
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
-        text = _CREDENTIAL.sub(lambda match: f"{match[1]} {_HIDDEN}" if match[1] else _HIDDEN, text)
+        plain = text.lower()
+        if "key-" in plain or "basic" in plain or "bearer" in plain:  # most have none, and looking is cheap
+            text = _CREDENTIAL.sub(lambda match: f"{match[1]} {_HIDDEN}" if match[1] else _HIDDEN, text)
         if "@" in text or "%40" in text:
             text = _EMAIL.sub(lambda match: mask_email(match[0].replace("%40", "@")), text)
         for name in names:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Float, Integer, and_, bindparam, func, or_, select
 
 from app.attempt import Failure
 from app.catalog import Slug
 from app.ledger import customers, order, rows
 from app.ledger.customers import Customer
-from app.ledger.session import About, shared
+from app.ledger.session import About, Query, shared
 from app.ledger.stored import Stored, dump_failure, new_id
 from app.ledger.tables import PENDING, RUNNING, SANDBOX, is_loading, is_pending, transfers
 from app.ledger.tables import customers as table
@@ -23,7 +23,7 @@ from app.ledger.tables import customers as table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy import ColumnElement, Select, Table
 
     from app.attempt import Progress
     from app.ipaas.models import CustomerRecord
@@ -33,6 +33,43 @@ log = structlog.stdlib.get_logger("ledger")
 
 _MOST_ATTEMPTS = 50  # what takes the process down each time must end, too
 _LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
+
+
+_NOW, _MOST = bindparam("now", type_=Float), bindparam("most", type_=Integer)
+
+
+def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
+    """What is meant for a sandbox, or for a real store."""
+    sandboxed = rows_of.c.connection.startswith(SANDBOX)
+    return sandboxed if sandbox else ~sandboxed
+
+
+def _due_customers(*, sandbox: bool) -> Select[Any]:
+    to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= _NOW)
+    return (
+        select(table)
+        .where(table.c.owner.is_(None), or_(table.c.due_at <= _NOW, to_verify))
+        .where(_meant_for(table, sandbox=sandbox))
+        .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
+        .limit(_MOST)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _due_loads(*, sandbox: bool) -> Select[Any]:
+    return (
+        select(transfers)
+        .where(is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
+        .where(_meant_for(transfers, sandbox=sandbox))
+        .order_by(transfers.c.next_attempt_at, transfers.c.seq)
+        .limit(_MOST)
+        .with_for_update(skip_locked=True)
+    )
+
+
+_DUE, _DUE_LOADS = (
+    {sandbox: Query(make(sandbox=sandbox)) for sandbox in (False, True)} for make in (_due_customers, _due_loads)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +148,12 @@ def claim_due(  # noqa: PLR0913 - who claims what
     """
     if not limit:
         return []
-    to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= now)
-    found = session.execute(
-        select(table)
-        .where(table.c.owner.is_(None), or_(table.c.due_at <= now, to_verify))
-        .where(_meant_for(table, sandbox=sandbox))
-        .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
-        .limit(limit + _LEFT_OUT if careful else limit)
-        .with_for_update(skip_locked=True)
-    )
+    most = limit + _LEFT_OUT if careful else limit
     claims: list[Claim] = []
-    for row in found.mappings().all():
+    for row in session.rows(_DUE[sandbox], {"now": now, "most": most}):
         try:
             with session.begin_nested() if careful else nullcontext():
-                begun = _begin_due(session, Customer.of(dict(row)), owner, now)
+                begun = _begin_due(session, Customer.of(row), owner, now)
         except Exception:
             if not careful:
                 raise
@@ -206,15 +235,7 @@ def claim_loads(session: Session, owner: str, now: float, limit: int, *, sandbox
     """Begin to fetch the records of up to `limit` transfers that are due for it."""
     if not limit:
         return []
-    found = session.execute(
-        select(transfers)
-        .where(is_loading, is_pending, transfers.c.next_attempt_at <= now)
-        .where(_meant_for(transfers, sandbox=sandbox))
-        .order_by(transfers.c.next_attempt_at, transfers.c.seq)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    due = [Stored.of(row) for row in found.mappings().all()]
+    due = [Stored.of(row) for row in session.rows(_DUE_LOADS[sandbox], {"now": now, "most": limit})]
     return [rows.change(session, each, rows.begun(each, owner, now)) for each in due]
 
 
@@ -239,12 +260,6 @@ def still_loads(transfer: Stored, claimed: Stored) -> bool:
     """Whether this claim of a load still holds."""
     mine = (RUNNING, True, claimed.owner, claimed.attempts)
     return (transfer.status, transfer.loading, transfer.owner, transfer.attempts) == mine
-
-
-def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
-    """What is meant for a sandbox, or for a real store."""
-    sandboxed = rows_of.c.connection.startswith(SANDBOX)
-    return sandboxed if sandbox else ~sandboxed
 
 
 def _begin_due(session: Session, customer: Customer, owner: str, now: float) -> Claim | None:
