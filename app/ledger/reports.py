@@ -12,7 +12,7 @@ from app.ledger.stored import Stored
 from app.ledger.tables import (
     FINAL,
     attempts,
-    is_open,
+    is_oldest,
     rejections,
     sync_blocks,
     sync_items,
@@ -130,7 +130,7 @@ def common_destination(session: Session, name: str) -> str | None:
 
 def oldest_open(session: Session) -> float | None:
     """When the oldest transfer that has not ended was received."""
-    statement = select(func.min(transfers.c.created_at)).where(is_open)
+    statement = select(func.min(transfers.c.created_at)).where(is_oldest())
     return session.execute(statement).scalar()
 
 

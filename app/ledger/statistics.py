@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import func, literal, select, true, union_all
 
 from app.ledger.stored import Stored, load_failure
-from app.ledger.tables import FINAL, OPEN, attempts, is_open, sync_items, syncs, transfers
+from app.ledger.tables import FINAL, OPEN, attempts, is_oldest, is_open, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
@@ -82,10 +82,8 @@ def oldest_open(session: Session) -> OldestOpen | None:
     total = session.execute(select(func.count()).select_from(transfers).where(is_open)).scalar_one()
     if not total:
         return None
-    oldest = (
-        select(transfers.c.id, transfers.c.created_at).where(is_open).order_by(transfers.c.created_at).limit(1)
-    )
-    row = session.execute(oldest).one_or_none()
+    oldest = select(transfers.c.id, transfers.c.created_at).where(is_oldest()).order_by(transfers.c.created_at)
+    row = session.execute(oldest.limit(1)).one_or_none()
     return OldestOpen(row.id, row.created_at, total) if row else None
 
 

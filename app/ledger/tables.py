@@ -17,7 +17,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    func,
     literal_column,
+    select,
+    union_all,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +96,9 @@ transfers = Table(
     Column("started_at", Float),
     Column("finished_at", Float),
     UniqueConstraint("id", name="uq_transfers_id"),
-    UniqueConstraint("connection", "customer_id", "repeat_key", name="uq_transfers_repeat"),
+    UniqueConstraint(
+        "customer_id", "connection", "repeat_key", name="uq_transfers_repeat"
+    ),  # finds customers, too
     sqlite_autoincrement=True,
 )
 
@@ -106,6 +111,13 @@ FINAL: Final = ("succeeded", "skipped", "failed", "cancelled")
 # as literals: a planner that sees a parameter can't tell that a partial index fits
 is_pending = transfers.c.status.in_([literal_column(f"'{status}'") for status in PENDING])
 is_open = transfers.c.status.in_([literal_column(f"'{status}'") for status in OPEN])
+
+
+def is_oldest() -> ColumnElement[bool]:
+    """The first of each open status, by the index on status and place: the oldest open one is among them."""
+    firsts = (select(func.min(transfers.c.seq)).where(transfers.c.status == status) for status in OPEN)
+    return transfers.c.seq.in_(union_all(*firsts))
+
 
 is_loading = literal_column("loading", Boolean)
 
@@ -125,11 +137,9 @@ _some(
     customers.c.external_id,
 )
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
-_some("ix_transfers_oldest", is_open, transfers.c.created_at)
 _some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
-Index("ix_transfers_error", transfers.c.error, transfers.c.seq)
-Index("ix_transfers_customer", transfers.c.customer_id, transfers.c.seq)
+_some("ix_transfers_error", transfers.c.error.is_not(None), transfers.c.error, transfers.c.seq)
 Index("ix_transfers_guid", transfers.c.tracking_guid, transfers.c.seq)
 Index("ix_transfers_email", transfers.c.email_hash, transfers.c.seq)
 Index("ix_transfers_created", transfers.c.created_at)

@@ -302,7 +302,7 @@ def marks(session: Session) -> set[str]:
 async def queued(database: Database, number: int) -> None:
     """Until so many works wait for the group."""
     async with asyncio.timeout(10):
-        while database._group._queue.qsize() < number:
+        while database._group._queue.qsize() < number:  # noqa: ASYNC110 - a thread's queue has no event
             await asyncio.sleep(0)
 
 

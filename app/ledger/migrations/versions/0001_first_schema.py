@@ -158,14 +158,19 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Float(), nullable=True),
         sa.Column("finished_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("connection", "customer_id", "repeat_key", name="uq_transfers_repeat"),
+        sa.UniqueConstraint("customer_id", "connection", "repeat_key", name="uq_transfers_repeat"),
         sa.UniqueConstraint("id", name="uq_transfers_id"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_transfers_created", "transfers", ["created_at"])
-    op.create_index("ix_transfers_customer", "transfers", ["customer_id", "seq"])
     op.create_index("ix_transfers_email", "transfers", ["email_hash", "seq"])
-    op.create_index("ix_transfers_error", "transfers", ["error", "seq"])
+    op.create_index(
+        "ix_transfers_error",
+        "transfers",
+        ["error", "seq"],
+        sqlite_where=sa.text("error IS NOT NULL"),
+        postgresql_where=sa.text("error IS NOT NULL"),
+    )
     op.create_index("ix_transfers_guid", "transfers", ["tracking_guid", "seq"])
     op.create_index(
         "ix_transfers_loading",
@@ -173,13 +178,6 @@ def upgrade() -> None:
         ["next_attempt_at"],
         sqlite_where=sa.text("loading"),
         postgresql_where=sa.text("loading"),
-    )
-    op.create_index(
-        "ix_transfers_oldest",
-        "transfers",
-        ["created_at"],
-        sqlite_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
-        postgresql_where=sa.text("status IN ('accepted', 'waiting', 'running')"),
     )
     op.create_index(
         "ix_transfers_open",
