@@ -22,7 +22,7 @@ from app.attempt import Failure, StampedAnswer
 from app.catalog import CATALOG, Slug
 from app.ledger.database import Database
 from app.ledger.stored import dump_failure, hash_email, hashed, new_id
-from app.ledger.tables import attempts, customers, rejections, transfers
+from app.ledger.tables import DAY, attempts, customers, rejections, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,6 +203,7 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "failure": dump_failure(failure),
         "superseded_by": None,
         "created_at": created_at,
+        "day": int(created_at // DAY),
         "started_at": created_at + 0.002 if tried else None,
         "finished_at": created_at + seconds,
     }

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from app.ledger import retention
 from app.ledger.faults import DatabaseGone
-from app.ledger.tables import rejections
+from app.ledger.tables import DAY, rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,8 @@ class Upkeep:
     async def clean(self) -> None:
         """Delete what is past its time, in batches. Raises DatabaseGone."""
         now = self._clock.now().timestamp()
-        kept = now - self._retention_days * retention.DAY
-        ids_kept = min(kept, now - retention.IDS_KEPT_DAYS * retention.DAY)
+        kept = now - self._retention_days * DAY
+        ids_kept = min(kept, now - retention.IDS_KEPT_DAYS * DAY)
         await self._in_batches(retention.forget_records, kept)
         await self._in_batches(retention.forget_rejections, kept)
         await self._in_batches(retention.forget_transfers, ids_kept)

@@ -13,6 +13,7 @@ from app.ledger.tables import (
     FINAL,
     attempts,
     is_oldest,
+    on_any_day,
     rejections,
     sync_blocks,
     sync_items,
@@ -23,12 +24,19 @@ from app.ledger.tables import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
 
     from app.ledger.session import Session
 
 LIST_LIMIT = 200
+NO_SEQ = 2**62  # a number that nothing ever has
 _ALIKE = 50  # so many of a connection agree on the destination, before it is taken for everybody's
+
+
+def seq_since(moment: float) -> ScalarSelect[int]:
+    """The number of the first transfer received from then on."""
+    first = select(transfers.c.seq).where(transfers.c.created_at >= moment)
+    return first.order_by(transfers.c.created_at, transfers.c.seq).limit(1).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +69,13 @@ class Filter:
             columns.email_hash: self.email_hash,
         }
         clauses = [column == value for column, value in equal.items() if value is not None]
+        if self.tracking_guid is not None or self.email_hash is not None:
+            clauses.append(on_any_day())
         if self.since is not None:
             clauses.append(columns.created_at >= self.since)
         if self.until is not None:
             clauses.append(columns.created_at < self.until)
+            clauses.append(columns.seq < func.coalesce(seq_since(self.until), NO_SEQ))  # begins there, not before
         if self.sync_id is not None:
             items = select(sync_items.c.transfer_seq).where(sync_items.c.sync_id == self.sync_id)
             clauses.append(columns.seq.in_(items))

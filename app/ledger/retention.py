@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from app.ledger.session import Session
 
 BATCH: Final = 200
-DAY: Final = 86_400.0
 IDS_KEPT_DAYS: Final = 365.0
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.ledger.order import Change, Moment
 from app.ledger.session import Query
 from app.ledger.stored import Stored, dump_record, hash_email, hashed
-from app.ledger.tables import PENDING, attempts, is_open, transfers
+from app.ledger.tables import DAY, PENDING, attempts, is_open, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +98,7 @@ def record_of(session: Session, transfer_id: str | None) -> str | None:
 
 def add(session: Session, values: dict[str, Any]) -> Stored | None:
     """Insert a transfer. None = the same notification is there already."""
-    row = EMPTY | values
+    row = EMPTY | values | {"day": int(values["created_at"] // DAY)}
     ahead = session.ahead
     if ahead is None:
         found = session.rows(_ADD, row)

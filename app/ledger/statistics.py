@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, literal, select, true, union_all
 
+from app.ledger.reports import NO_SEQ, seq_since
 from app.ledger.stored import Stored, load_failure
 from app.ledger.tables import FINAL, OPEN, attempts, is_oldest, is_open, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
+    from sqlalchemy import ColumnElement, RowMapping
 
     from app.attempt import Failure
     from app.ledger.session import Session
@@ -20,7 +21,6 @@ HOUR: Final = 3600
 FAILURES_GROUPED: Final = 20_000  # the newest; an hour of a broken key must not slow down the page about it
 _NEWEST = 10_000
 _RECENT = 100
-_END = 2**62  # a place that nothing ever has
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def per_hour(session: Session, first_hour: int, hours: int) -> dict[tuple[int, s
     looking at a single row.
     """
     begins = [first_hour + number * HOUR for number in range(hours)]
-    places = session.execute(select(*(_place(begin) for begin in begins))).one()
+    places = session.execute(select(*(seq_since(begin) for begin in begins))).one()
     ends = [*places[1:], None]
     spans = [
-        (begin, place, _END if end is None else end)
+        (begin, place, NO_SEQ if end is None else end)
         for begin, place, end in zip(begins, places, ends, strict=True)
         if place is not None
     ]
@@ -167,12 +167,6 @@ def sync_transfers(
         .limit(limit)
     )
     return [Stored.of(row) for row in session.execute(statement).mappings()]
-
-
-def _place(begin: float) -> ScalarSelect[int]:
-    """The place of the first transfer received from then on."""
-    first = select(transfers.c.seq).where(transfers.c.created_at >= begin)
-    return first.order_by(transfers.c.created_at, transfers.c.seq).limit(1).scalar_subquery()
 
 
 def _row(**values: float | str) -> Any:

@@ -62,6 +62,7 @@ class Stored:
     before: str | None
     superseded_by: str | None
     created_at: float
+    day: int
     started_at: float | None
     finished_at: float | None
 

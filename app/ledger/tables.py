@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 metadata = MetaData()
 
+DAY: Final = 86_400.0  # seconds
 SANDBOX: Final = "sandbox "  # so begin the names of connections to one
 
 # SQLite numbers rows by itself only in an INTEGER primary key
@@ -93,6 +94,7 @@ transfers = Table(
     Column("before", Text),  # JSON: how a failed one had ended before it was run again
     Column("superseded_by", String),
     Column("created_at", Float, nullable=False),
+    Column("day", Integer, nullable=False),  # of `created_at`, since 1970
     Column("started_at", Float),
     Column("finished_at", Float),
     UniqueConstraint("id", name="uq_transfers_id"),
@@ -119,6 +121,15 @@ def is_oldest() -> ColumnElement[bool]:
     return transfers.c.seq.in_(union_all(*firsts))
 
 
+def on_any_day() -> ColumnElement[bool]:
+    """All of them, said so that an index by day is of use."""
+    day = transfers.c.day
+    first = select(func.min(day).label("day")).cte("days", recursive=True)
+    following = select(func.min(day)).where(day > first.c.day).correlate(first).scalar_subquery()
+    days = first.union_all(select(following).where(first.c.day.is_not(None)))
+    return day.in_(select(days.c.day).where(days.c.day.is_not(None)))
+
+
 is_loading = literal_column("loading", Boolean)
 
 
@@ -140,8 +151,9 @@ _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer
 _some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
 _some("ix_transfers_error", transfers.c.error.is_not(None), transfers.c.error, transfers.c.seq)
-Index("ix_transfers_guid", transfers.c.tracking_guid, transfers.c.seq)
-Index("ix_transfers_email", transfers.c.email_hash, transfers.c.seq)
+# random keys, by day: so a webhook only changes pages of today, however many transfers are stored (docs/adr/0015)
+Index("ix_transfers_guid", transfers.c.day, transfers.c.tracking_guid)
+Index("ix_transfers_email", transfers.c.day, transfers.c.email_hash)
 Index("ix_transfers_created", transfers.c.created_at)
 _some(
     "ix_transfers_record_kept",

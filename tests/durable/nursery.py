@@ -201,8 +201,9 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
 def _obey(flags: Path) -> None:
     """Files are the words of a test: where one is, the replica freezes there, once.
 
-    `row-7`: in a transaction, when customer 7's row is locked; `beat`: in a heartbeat's transaction; `call-C-7`: before
-    it writes customer C-7, which then is sent whatever becomes of the attempt. `idle`: begins nothing by itself.
+    `row-7`: in a transaction, when customer 7's row is locked; `beat`: in a heartbeat's transaction; `call-C-7`:
+    before it writes customer C-7, which then is sent whatever becomes of the attempt. `idle`: begins nothing by
+    itself.
     """
     lock, beat, exchange, work = customers.lock, replicas.beat, JsonClient._exchange, Engine._work
 

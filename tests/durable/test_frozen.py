@@ -136,7 +136,6 @@ async def test_frozen_in_a_transaction_it_keeps_nothing(
         posts = [pair.living.post(change(number, 1), **ASYNC) for number in others]
         newer = [pair.living.post(change(1, version), **ASYNC) for version in range(2, 5)]
         answers = await asyncio.gather(*posts, *newer, pair.living.post(change(2, 2), **ASYNC))
-        print([(i,a.status_code,a.text[:300]) for i,a in enumerate(answers) if a.status_code==503])
         assert {answer.status_code for answer in answers} <= {200, 202}, "200: too old already"
         transfers = await all_ended(pair.living)
     assert {each["status"] for each in transfers.values()} == {"succeeded", "skipped"}

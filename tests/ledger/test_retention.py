@@ -8,10 +8,10 @@ from sqlalchemy import func, insert, select
 from app.ledger import bulk, reports, retention
 from app.ledger.session import Session
 from app.ledger.stored import Stored
-from app.ledger.tables import attempts, rejections, sync_items, syncs, transfers
+from app.ledger.tables import DAY, attempts, rejections, sync_items, syncs, transfers
 from tests.ledger.support import REFUSED, START, Ledger, bare, change, date
 
-DAYS = retention.DAY
+DAYS = DAY
 
 
 def count(connection: Session, table: str) -> int:

@@ -24,7 +24,13 @@ def row(**more: Any) -> dict[str, Any]:
         "customer_id": "1",
         "tracking_guid": "guid",
     }
-    values |= {"scope": "customer/updated", "trigger": "webhook", "status": "succeeded", "created_at": START}
+    values |= {
+        "scope": "customer/updated",
+        "trigger": "webhook",
+        "status": "succeeded",
+        "created_at": START,
+        "day": 1,
+    }
     return rows.EMPTY | values | more
 
 

@@ -25,7 +25,14 @@ from tests.support import record_of
 
 
 def stored(trigger: Trigger = "webhook", **fields: object) -> Stored:
-    usual = {"seq": 1, "id": "id-1", "scope": "customer/updated", "status": "accepted", "created_at": START}
+    usual = {
+        "seq": 1,
+        "id": "id-1",
+        "scope": "customer/updated",
+        "status": "accepted",
+        "created_at": START,
+        "day": 1,
+    }
     return Stored.of(rows.EMPTY | usual | {"trigger": trigger} | fields)
 
 

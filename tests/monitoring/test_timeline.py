@@ -24,6 +24,7 @@ USUAL: dict[str, Any] = dict.fromkeys(Stored.__dataclass_fields__) | {
     "external_id": "143491",
     "subscription": "subscribed",
     "created_at": 10.0,
+    "day": 0,
     "started_at": 11.0,
     "finished_at": 15.0,
     "fetched": False,

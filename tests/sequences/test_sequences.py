@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.ledger import retention
+from app.ledger.tables import DAY
 from tests.sequences.conftest import Worlds
 from tests.sequences.world import TIMEOUT, Customer, World, record
-
-DAY = retention.DAY
 
 
 async def created(here: World, minute: int | None = 0, consent: str = "yes", **more: Any) -> None:

@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("before", sa.Text(), nullable=True),
         sa.Column("superseded_by", sa.String(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.Float(), nullable=True),
         sa.Column("finished_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
@@ -163,7 +164,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_transfers_created", "transfers", ["created_at"])
-    op.create_index("ix_transfers_email", "transfers", ["email_hash", "seq"])
+    op.create_index("ix_transfers_email", "transfers", ["day", "email_hash"])
     op.create_index(
         "ix_transfers_error",
         "transfers",
@@ -171,7 +172,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("error IS NOT NULL"),
         postgresql_where=sa.text("error IS NOT NULL"),
     )
-    op.create_index("ix_transfers_guid", "transfers", ["tracking_guid", "seq"])
+    op.create_index("ix_transfers_guid", "transfers", ["day", "tracking_guid"])
     op.create_index(
         "ix_transfers_loading",
         "transfers",
