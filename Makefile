@@ -33,7 +33,7 @@ check: $(STAMP) ## Format, lint, types, arrows between rooms
 	$(BIN)/lint-imports
 
 test: check ## Every check of the project, tests included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (10 minutes)
 	@$(BIN)/python -m tests.campaign

@@ -175,8 +175,10 @@ def claim_work(  # noqa: PLR0913 - who claims what
     return claims, [*loads, *claim_loads(session, owner, now, left, sandbox=sandbox)]
 
 
-def _about(claimed: Claim, _result: AttemptResult, _terms: Terms) -> About:
-    return About(claimed.customer.connection, claimed.customer.customer_id)
+def _about(claimed: Claim, result: AttemptResult, _terms: Terms) -> About:
+    customer, external_id = claimed.customer, result.progress.external_id
+    taken = None if external_id == customer.external_id else external_id
+    return About(customer.connection, customer.customer_id, external_id=taken)
 
 
 @shared(_about)
@@ -395,7 +397,8 @@ def _lost_link(session: Session, customer: Customer, other: str, now: float, ter
     settled = _interrupted(session, customer, _running(session, customer), now, terms)
     overwritten = customers.look(session, customer.connection, other)
     if overwritten is not None:
-        customers.write(session, overwritten, doubt=customers.doubting(overwritten), verify_at=now)
+        key = {"connection": overwritten.connection, "customer_id": other}
+        session.update(table, key, {"doubt": customers.doubting(overwritten), "verify_at": now})
     return Finished(settled, is_due=True)
 
 

@@ -96,6 +96,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Finish what runs, then close. Idempotent."""
+        await asyncio.to_thread(self._group.stop)  # what it leaves to others is theirs before they are stopped
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

@@ -7,8 +7,8 @@ import sqlite3
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-# the server asks for it to be tried again: deadlock, serialization failure
-_REPEATED = frozenset({"40P01", "40001"})
+# to be tried again: deadlock, serialization failure; and somebody else was first, whom one finds the next time
+_REPEATED = frozenset({"40P01", "40001", "23505"})
 _LOCKED = "55P03"
 # psycopg has no OperationalError of these: the server turned read-only (a failover), a frozen session was ended
 LOST = frozenset({"25006", "25P03"})
@@ -47,6 +47,12 @@ def is_repeatable(error: BaseException) -> bool:
 def code_of(error: BaseException | None) -> str | None:
     """PostgreSQL's SQLSTATE."""
     return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+
+
+def is_undone(error: BaseException | None) -> bool:
+    """Whether the server answered, and so has undone the transaction for certain."""
+    code = code_of(error)
+    return code is not None and code not in LOST and not code.startswith(("08", "57P"))
 
 
 def first_line(error: object) -> str:

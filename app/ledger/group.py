@@ -6,10 +6,10 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.ledger.faults import DatabaseGone, told
+from app.ledger.faults import DatabaseGone, is_undone, told
 from app.ledger.pipeline import GroupSession
 from app.ledger.session import Session
 
@@ -46,7 +46,8 @@ class _Job:
         if self.error is None:
             self.waiter.set_result(self.result)
         else:
-            self.waiter.set_exception(self.error)
+            ends = isinstance(self.error, StopIteration)  # which no future takes
+            self.waiter.set_exception(RuntimeError(str(self.error)) if ends else self.error)
 
 
 class Group:
@@ -61,26 +62,29 @@ class Group:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: Connection | None = None
         self._stopped = False
-        self._committing = False
+        self._is_final = False  # what fails now fails for all, and is not tried again
+        self._gate = Lock()
         self._thread = Thread(target=self._live, name="ledger-write", daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[Session], T], about: About | None = None) -> T:
         """The result of `work`, durable. Raises DatabaseGone; it may have run then."""
-        if self._stopped:
-            message = "the database is closed"
-            raise DatabaseGone(message)
         loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future(), loop, about)
-        self._queue.put(job)
+        with self._gate:  # nothing comes behind the end
+            if self._stopped:
+                message = "the database is closed"
+                raise DatabaseGone(message)
+            self._queue.put(job)
         result: T = await job.waiter
         return result
 
     def stop(self) -> None:
         """Finish what was taken; take no more. Idempotent."""
-        if not self._stopped:
-            self._stopped = True
-            self._queue.put(None)
+        with self._gate:
+            if not self._stopped:
+                self._stopped = True
+                self._queue.put(None)
         self._thread.join()
         self._engine.dispose()
 
@@ -116,18 +120,19 @@ class Group:
         _tell(jobs)
 
     def _failed(self, jobs: Sequence[_Job], error: BaseException) -> None:
-        is_final = self._committing or len(jobs) == 1
+        is_final = self._is_final or len(jobs) == 1
         for job in jobs:
             job.error = error if is_final else self._try([job])
 
     def _try(self, jobs: Sequence[_Job]) -> BaseException | None:
         """One transaction; what it failed with."""
-        self._committing = False
+        self._is_final = True  # until a work begins, it is nobody's fault
         try:
             if jobs:
                 self._connection = self._connection or self._engine.connect()
                 self._transact(self._connection, jobs)
         except BaseException as error:  # noqa: BLE001 - it is its waiter's
+            self._is_final = self._is_final and not is_undone(error)
             self._drop()
             return told(error)
         return None
@@ -141,9 +146,10 @@ class Group:
 
     def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
         transaction = connection.begin()
+        self._is_final = False
         for job in jobs:
             job.result = job.work(Session(connection))
-        self._committing = True
+        self._is_final = True
         transaction.commit()
 
 
@@ -164,12 +170,13 @@ class PipelinedGroup(Group):
             jobs = later
 
     def _failed(self, jobs: Sequence[_Job], error: BaseException) -> None:
-        lost = error if self._committing and isinstance(error, DatabaseGone) else Refused()
+        lost = error if self._is_final and isinstance(error, DatabaseGone) else Refused()
         for job in jobs:
             job.error = lost
 
     def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
         transaction = connection.begin()
+        self._is_final = False
         session = GroupSession(connection, [job.about for job in jobs if job.about is not None])
         try:
             for job, is_free in zip(jobs, session.free, strict=True):
@@ -177,7 +184,7 @@ class PipelinedGroup(Group):
                     job.result = job.work(session)
                 else:
                     job.error = Refused()
-            self._committing = True
+            self._is_final = True
             session.commit()
         finally:
             session.close()

@@ -7,6 +7,8 @@ from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from psycopg.errors import InFailedSqlTransaction
+
 from app.ledger.session import Ahead, Session
 from app.ledger.tables import customers, transfers
 
@@ -30,7 +32,7 @@ def _columns(table: Table, alias: str) -> str:
 # one row for each work; a customer that somebody else has locked is there, and yet not found
 _LOOK = f"""
 SELECT
-  EXISTS (SELECT FROM customers c WHERE c.connection = w.connection AND c.customer_id = w.locks),
+  (SELECT true FROM customers c WHERE c.connection = w.connection AND c.customer_id = w.locks) IS NOT NULL,
   EXISTS (SELECT FROM customers c WHERE c.connection = w.connection AND c.external_id = w.takes
     AND c.customer_id <> w.locks),
   CASE WHEN w.adds THEN nextval('transfers_seq_seq') END,
@@ -93,7 +95,12 @@ class GroupSession(Session):
         self._changed: dict[Table, dict[tuple[Any, ...], Row]] = {}
         self._pipeline = ExitStack()
         pipeline = self._pipeline.enter_context(self.driver.pipeline())
-        self.ahead, self.free = look_ahead(self.driver, pipeline, about)
+        self.ahead: Ahead
+        try:
+            self.ahead, self.free = look_ahead(self.driver, pipeline, about)
+        except BaseException:
+            self.close()
+            raise
 
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """By SQLAlchemy, after what was to be written."""
@@ -108,8 +115,10 @@ class GroupSession(Session):
     def commit(self) -> None:
         """In the round trip of what is still to be written."""
         self._flush()
-        self.driver.execute("COMMIT")
+        done = self.driver.execute("COMMIT")
         self._pipeline.close()
+        if done.statusmessage != "COMMIT":  # a work has swallowed an error
+            raise InFailedSqlTransaction
 
     def close(self) -> None:
         """Leave the pipeline, whatever happened in it."""
@@ -128,11 +137,19 @@ class GroupSession(Session):
     def update(self, table: Table, key: Row, values: Row) -> None:
         """Some columns of the row with this primary key, later."""
         mine = tuple(key.values())
+        known = self._read_ahead(table, mine)
+        if known is not None:  # who comes next is to find it
+            known |= values
         new = self._new.get(table, {}).get(mine)
         if new is not None:
             new |= values
         else:
             self._changed.setdefault(table, {}).setdefault(mine, dict(key)).update(values)
+
+    def _read_ahead(self, table: Table, key: tuple[Any, ...]) -> Row | None:
+        if table is customers:
+            return self.ahead.customers.get(key)
+        return self.ahead.transfers.get(key[0]) if table is transfers else None
 
     def _flush(self) -> None:
         """In one statement: each would be a message of its own."""

@@ -105,7 +105,7 @@ def add(session: Session, values: dict[str, Any]) -> Stored | None:
         return Stored.of(row | found[0]) if found else None
     if tuple(row[name] for name in _REPEAT) in ahead.repeats:
         return None
-    row["seq"] = ahead.numbers.pop()
+    row["seq"] = ahead.numbers.pop(0)
     session.insert(transfers, row)
     return Stored.of(row)
 

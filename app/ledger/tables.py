@@ -133,19 +133,20 @@ def on_any_day() -> ColumnElement[bool]:
 is_loading = literal_column("loading", Boolean)
 
 
-def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any]) -> None:
+def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any], unique: bool = False) -> None:
     """An index over the few rows that this is true of."""
-    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 _some("ix_customers_due", customers.c.due_at.is_not(None), customers.c.due_at)
 _some("ix_customers_verify", customers.c.verify_at.is_not(None), customers.c.verify_at)
 _some("ix_customers_owner", customers.c.owner.is_not(None), customers.c.owner)
-_some(
+_some(  # rule 8, also where two take one at once
     "ix_customers_external",
     customers.c.external_id.is_not(None),
     customers.c.connection,
     customers.c.external_id,
+    unique=True,
 )
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
 _some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)

@@ -213,7 +213,7 @@ def test_the_schema_is_compared(run: Run, configured: Path) -> None:
     asyncio.run(migrate())
     detail = checks(run("check", "--json").out)["database"]["detail"]
     assert ": reachable, schema 00" in detail
-    assert "open" not in detail
+    assert "has it open" not in detail
     with sqlite3.connect(configured) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()

@@ -159,9 +159,6 @@ async def test_a_link_that_is_anothers_is_taken_beside_the_group(
     assert len(seen) == 1, "its own again is nobody else's"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an error of a statement in the flush counts as one of the commit"
-)
 @pytest.mark.parametrize("ends", ["commit", "rollback"])
 async def test_a_new_customer_whom_another_session_is_adding_is_found_or_made(
     ledger: Ledger, empty_url: str, ends: str
@@ -302,9 +299,6 @@ async def test_works_that_wait_for_another_group_are_not_overtaken(
     assert [[each.customer_id for each in group] for group in seen[1:]] == [["1", "3"], ["2"], ["2"]]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="nothing keeps two replicas from taking one link; older than groups"
-)
 async def test_two_replicas_that_take_one_link_at_once_do_not_both_get_it(
     ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +324,6 @@ async def test_two_replicas_that_take_one_link_at_once_do_not_both_get_it(
     assert sorted(map(str, links)) == ["777", "None"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="`finish` does not say which link it takes")
 async def test_who_ends_with_a_link_and_who_takes_it_do_not_both_get_it(ledger: Ledger) -> None:
     """As where the end of an attempt keeps a link, because the database was away before."""
     ends, takes = await ledger.begun(change(customer="1")), await ledger.begun(change(customer="2"))
@@ -350,7 +343,6 @@ async def test_two_attempts_that_end_with_one_link_do_not_both_get_it(ledger: Le
     assert links == ["777", None]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="numbers are given from the end")
 async def test_what_comes_first_has_the_smaller_number(ledger: Ledger) -> None:
     """Lists are in that order."""
     entered = await at_once(ledger.database, *(ledger.accept(change(customer=name)) for name in "1234"))
@@ -358,9 +350,6 @@ async def test_what_comes_first_has_the_smaller_number(ledger: Ledger) -> None:
     assert numbers == sorted(numbers)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="what was read ahead is not what an earlier work of the group wrote"
-)
 async def test_a_promise_that_is_given_while_loading_fails_is_kept(ledger: Ledger) -> None:
     """A repeat is told that the service goes on trying; that very moment the load of the first one fails."""
     new = bare()
@@ -393,11 +382,6 @@ async def test_a_repeat_of_what_just_failed_to_load_is_loaded_again(ledger: Ledg
     assert (row.status, row.owner, row.attempts) == ("running", OTHER, 2)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="`_lost_link` writes a place that it read without a lock; older than groups",
-)
 async def test_a_link_that_was_lost_takes_no_place_back(
     ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,11 +431,6 @@ async def test_a_connection_that_ended_while_nobody_needed_it_is_noticed_by_nobo
     assert len(seen) == before, "the group has another one"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the pipeline of a look ahead that fails is left to the garbage collector",
-)
 async def test_a_connection_that_ended_leaves_no_line_of_the_driver_in_the_log(
     ledger: Ledger, empty_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -523,9 +502,6 @@ async def test_what_postgresql_does_not_store_fails_alone(ledger: Ledger, name: 
         await ledger.database._writers.run(lambda session: mark(session, name, []))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a COMMIT that is answered by ROLLBACK is taken for done"
-)
 async def test_a_group_whose_transaction_the_server_has_given_up_tells_nobody_that_it_was_done(
     ledger: Ledger,
 ) -> None:

@@ -228,9 +228,6 @@ def test_what_is_written_later_is_what_is_written_at_once(engine: Engine, writes
 # plans
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="EXISTS in `_LOOK` becomes a hashed subplan: all customers are read"
-)
 async def test_no_statement_of_a_group_reads_more_than_its_rows_however_many_there_are() -> None:
     """Though all of them were prepared, each with one plan for ever, while the tables were empty."""
     with fresh_database(server_url()) as url:

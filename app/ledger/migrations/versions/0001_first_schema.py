@@ -59,6 +59,7 @@ def upgrade() -> None:
         "ix_customers_external",
         "customers",
         ["connection", "external_id"],
+        unique=True,
         sqlite_where=sa.text("external_id IS NOT NULL"),
         postgresql_where=sa.text("external_id IS NOT NULL"),
     )
