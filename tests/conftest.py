@@ -93,13 +93,13 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
-    """The application configures the logs of the whole process."""
-    root, config = logging.getLogger(), structlog.get_config()
+    """The application configures the logs of the whole process, also one that serves many tests."""
+    root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    structlog.reset_defaults()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.configure(**config)
 
 
 @pytest.fixture
