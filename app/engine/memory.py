@@ -16,11 +16,16 @@ from app.ledger.faults import DatabaseGone
 from app.mapping import ValueFault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.connection import Connection
     from app.ledger.attempts import Claim
     from app.ledger.database import Database
     from app.mapping import StampedFields
     from app.tries import Tries
+
+
+_SOON_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -31,6 +36,9 @@ class Memory:
     database: Database
     claim: Claim
     tries: Tries
+    now: Callable[[], float]
+    answered_at: float | None = None
+    _later: asyncio.TimerHandle | None = None
     _keeping: asyncio.Task[None] | None = None
 
     async def known(self) -> Link | None:
@@ -69,15 +77,24 @@ class Memory:
         return await self.database.read(customers.owner_of, *whose) is not None
 
     async def remember(self, external_id: str) -> None:
-        """Keep a new link, beside what comes next. Idempotent."""
+        """The end of the attempt keeps a new link; where that is not soon, it is kept before. Idempotent."""
         await self.kept()
-        self._keeping = asyncio.create_task(self.database.run(customers.take, self.claim.customer, external_id))
+        self.answered_at = self.now()
+        self._later = asyncio.get_running_loop().call_later(
+            _SOON_SECONDS, self._keep, external_id, self.answered_at
+        )
 
     async def kept(self) -> None:
-        """Until the new link is; where the database is away, the end of the attempt keeps it."""
+        """Until what was begun is done; where the database is away, the end of the attempt keeps it."""
+        if self._later is not None:
+            self._later.cancel()
         if self._keeping is not None:
             with suppress(DatabaseGone):
                 await self._keeping
+
+    def _keep(self, external_id: str, answered_at: float) -> None:
+        kept = self.database.run(customers.take, self.claim.customer, external_id, answered_at)
+        self._keeping = asyncio.create_task(kept)
 
     def _fields(self, record: str) -> StampedFields | None:
         try:

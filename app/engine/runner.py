@@ -167,9 +167,11 @@ class Runner:
             tries = self._tries(deadline, claim.customer.owner)
             if lead.debug:
                 log.info("attempt begins", number=lead.attempts, destination=lead.destination)
+            memory = Memory(self._connection, self._database, claim, tries, self._pulse.now)
             try:
-                failure = await self._guarded(self._transfer(claim, tries, progress))
-                finished = await self._kept(attempts.finish, claim, self._result(progress, failure, tries))
+                failure = await self._guarded(self._transfer(claim, tries, progress, memory))
+                result = replace(self._result(progress, failure, tries), answered_at=memory.answered_at)
+                finished = await self._kept(attempts.finish, claim, result)
             except asyncio.CancelledError:
                 if self._pulse.may_be_lost(claim.customer.owner):
                     self._ports.lost(lead, claim)
@@ -229,10 +231,9 @@ class Runner:
         self.report(failed, seconds, result.progress.seconds)
         self._ports.changed([failed])
 
-    async def _transfer(self, claim: Claim, tries: Tries, progress: Progress) -> None:
+    async def _transfer(self, claim: Claim, tries: Tries, progress: Progress, memory: Memory) -> None:
         customer, lead = claim.customer, claim.lead
         record = claim.parsed or read_record(json.loads(claim.record or "{}"))
-        memory = Memory(self._connection, self._database, claim, tries)
         transfer = Transfer(
             Change(customer.customer_id, lead.tracking_guid, lead.destination, record),
             record,

@@ -103,12 +103,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How an attempt ended; `failure` None = well. `unanswered_at`: when a call without an answer was given up."""
+    """How an attempt ended; `failure` None = well.
+
+    `answered_at`: when Stamped.io named the link, if it is new. `unanswered_at`: when a call without an answer was
+    given up.
+    """
 
     progress: Progress
     finished_at: float
     failure: Failure | None = None
     unanswered_at: float | None = None
+    answered_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +194,27 @@ def finish(session: Session, claimed: Claim, result: AttemptResult, terms: Terms
         return None
     now, progress = result.finished_at, result.progress
     external_id = progress.external_id or customer.external_id
+    link: dict[str, Any] = {}
     if external_id != customer.external_id and external_id is not None:
-        other = customers.owner_of(session, customer.connection, external_id, customer.customer_id)
+        other = customers.freed(session, customer, external_id, result.answered_at)
         if other is not None:
             return _lost_link(session, customer, other, now, terms)
+        link = {"external_id": external_id, "linked_at": result.answered_at, "written_back_to": None}
     if result.failure is None:
         settled = _succeeded(session, claimed, result)
     else:
         settled = _failed(session, customer, claimed, result, terms)
     due_at = customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)])
-    told = claimed.lead.destination if progress.written_back else None
+    if progress.written_back and claimed.lead.destination is not None:
+        link["written_back_to"] = claimed.lead.destination
     customers.write(
         session,
         customer,
         owner=None,
         sending=None,
         due_at=due_at,
-        external_id=external_id,
         written_back=progress.written_back if progress.external_id else customer.written_back,
-        written_back_to=told or customer.written_back_to,
+        **link,
         **_known_now(customer, claimed, result, settled),
         **_doubt_left(customer, claimed, result, settled, terms),
     )

@@ -23,7 +23,7 @@ _LOOK = Query(select(customers).where(_KEY))
 _LOCK = Query(select(customers).where(_KEY).with_for_update())
 _LOCK_IF_FREE = Query(select(customers).where(_KEY).with_for_update(skip_locked=True))
 _OWNERS = Query(
-    select(customers.c.customer_id).where(
+    select(customers.c.customer_id, customers.c.linked_at).where(
         customers.c.connection == bindparam("of_connection"), customers.c.external_id == bindparam("link")
     )
 )
@@ -39,6 +39,7 @@ class Customer:
     connection: str
     customer_id: str
     external_id: str | None
+    linked_at: float | None
     written_back: bool
     written_back_to: str | None
     destination: str | None
@@ -141,28 +142,46 @@ def is_claimed(customer: Customer | None, claimed: Customer) -> bool:
     return customer is not None and (customer.owner, customer.runs) == (claimed.owner, claimed.runs)
 
 
-@shared(lambda claimed, external_id: About(claimed.connection, claimed.customer_id, external_id=external_id))
-def take(session: Session, claimed: Customer, external_id: str) -> None:
-    """Rule 8: this Stamped.io id is from now on this customer's, and nobody else's. Idempotent."""
+def _about(claimed: Customer, external_id: str, _answered_at: float) -> About:
+    return About(claimed.connection, claimed.customer_id, external_id=external_id)
+
+
+@shared(_about)
+def take(session: Session, claimed: Customer, external_id: str, answered_at: float) -> None:
+    """Rule 8: this Stamped.io id, named at that time, is this customer's, and nobody else's. Idempotent."""
     mine = lock(session, claimed.connection, claimed.customer_id)
-    if mine is None or not is_claimed(mine, claimed):
+    if mine is None or not is_claimed(mine, claimed) or mine.external_id == external_id:
         return
-    if session.ahead is None:  # else it was looked whether it is somebody's
-        for owner in _owners(session, mine.connection, external_id, mine.customer_id):
-            other = lock(session, mine.connection, owner)
-            if other is not None and other.external_id == external_id:
-                write(session, other, external_id=None, written_back=False, told=None)
-    write(session, mine, external_id=external_id, written_back=False, written_back_to=None, told=None)
+    if freed(session, mine, external_id, answered_at) is None:
+        link = {"external_id": external_id, "linked_at": answered_at, "written_back": False}
+        write(session, mine, **link, written_back_to=None, told=None)
+
+
+def freed(session: Session, mine: Customer, external_id: str, answered_at: float | None) -> str | None:
+    """Rule 8: another customer loses this id, unless it was answered later: then that one is returned.
+
+    None for the time: it loses it to nobody.
+    """
+    if session.ahead is not None:  # it was looked whether it is somebody's
+        return None
+    for owner, linked_at in _owners(session, mine.connection, external_id, mine.customer_id):
+        if answered_at is None or (linked_at is not None and linked_at > answered_at):
+            return owner
+        other = lock(session, mine.connection, owner)
+        if other is not None and other.external_id == external_id:
+            write(session, other, external_id=None, linked_at=None, written_back=False, told=None)
+    return None
 
 
 def owner_of(session: Session, name: str, external_id: str, but: str) -> str | None:
     """Another customer whose link this Stamped.io id is."""
-    return next(iter(_owners(session, name, external_id, but)), None)
+    return next((owner for owner, _ in _owners(session, name, external_id, but)), None)
 
 
-def _owners(session: Session, name: str, external_id: str, but: str) -> list[str]:
+def _owners(session: Session, name: str, external_id: str, but: str) -> list[tuple[str, float | None]]:
+    """None but one, as a rule, and since when."""
     found = session.rows(_OWNERS, {"of_connection": name, "link": external_id})
-    return [row["customer_id"] for row in found if row["customer_id"] != but]
+    return [(row["customer_id"], row["linked_at"]) for row in found if row["customer_id"] != but]
 
 
 def doubting(customer: Customer, *sent: str | None) -> str:

@@ -41,6 +41,7 @@ customers = Table(
     Column("connection", String, primary_key=True),
     Column("customer_id", String, primary_key=True),
     Column("external_id", String),  # the link; one customer's only (rule 8)
+    Column("linked_at", Float),  # when Stamped.io named it; null = it came with a record
     Column("written_back", Boolean, nullable=False),  # iPaaS.com knows it, too
     Column("written_back_to", String),  # the destination that was told it last; null = whichever
     Column("destination", String),  # the last one that a trigger named

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from app.attempt import Failure, Progress
 from app.catalog import Slug
+from app.engine.memory import Memory
 from app.engine.pulse import Pulse
-from app.ledger import attempts, customers, replicas, reports, triggers
+from app.ledger import attempts, replicas, reports, triggers
 from app.ledger.attempts import AttemptResult, Claim, Terms
 from app.ledger.session import Session
 from app.ledger.stored import Stored
@@ -409,10 +410,10 @@ async def test_an_attempt_that_cannot_be_recorded_ends_as_an_error_of_ours(
 async def test_what_breaks_an_attempt_ends_it_as_an_error_of_ours(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(*_: object) -> None:
+    async def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(customers, "take", breaks)
+    monkeypatch.setattr(Memory, "remember", breaks)
     caller = here.send(change(1))
     with capture_logs() as lines:
         await here.release()

@@ -666,14 +666,14 @@ async def test_an_id_is_its_last_ones_who_added_it(ledger: Ledger) -> None:
     await ledger.finish(await ledger.begun(change(customer="B", consent=False)), external_id="2")
     assert (await ledger.customer("A")).told is (await ledger.customer("B")).told is False
     claim = await ledger.begun(change(customer="B"))
-    await ledger.do(customers.take, claim.customer, "1")
+    await ledger.do(customers.take, claim.customer, "1", ledger.now)
     former, owner = await ledger.customer("A"), await ledger.customer("B")
     assert (former.external_id, former.written_back, former.told) == (None, False, None)
     assert (owner.external_id, owner.written_back, owner.told) == ("1", False, None)
     assert await ledger.database.read(customers.owner_of, "default", "1", "A") == "B"
     assert await ledger.database.read(customers.owner_of, "default", "1", "B") is None
     assert await ledger.database.read(customers.owner_of, "another", "1", "A") is None
-    await ledger.do(customers.take, claim.customer, "1")
+    await ledger.do(customers.take, claim.customer, "1", ledger.now)
     assert (await ledger.customer("B")).external_id == "1"
     assert (await ledger.begun(change(customer="A"))).customer.external_id is None, "it is added anew"
     assert former.owes_no, "and told anew"
@@ -684,7 +684,7 @@ async def test_nobody_knows_a_link_that_was_only_just_taken(ledger: Ledger) -> N
     claim = await ledger.begun(replace(change(1), destination="1796"))
     await ledger.finish(claim, external_id="1", written_back=True)
     assert (await ledger.customer()).knows_link_at("1796")
-    await ledger.do(customers.take, (await ledger.begun(change(2))).customer, "2")
+    await ledger.do(customers.take, (await ledger.begun(change(2))).customer, "2", ledger.now)
     customer = await ledger.customer()
     assert (customer.external_id, customer.knows_link_at("1796")) == ("2", False)
 
@@ -692,7 +692,7 @@ async def test_nobody_knows_a_link_that_was_only_just_taken(ledger: Ledger) -> N
 async def test_the_same_id_of_another_connection_is_another_customers(ledger: Ledger) -> None:
     await ledger.finish(await ledger.begun(change(customer="A")), external_id="1")
     claim = await ledger.begun(change(customer="B", connection="another"))
-    await ledger.do(customers.take, claim.customer, "1")
+    await ledger.do(customers.take, claim.customer, "1", ledger.now)
     assert (await ledger.customer("A")).external_id == "1"
 
 
@@ -700,7 +700,7 @@ async def test_who_was_taken_over_takes_no_id(ledger: Ledger) -> None:
     await ledger.finish(await ledger.begun(change(customer="A")), external_id="1")
     claim = await ledger.begun(change(customer="B"))
     await ledger.release("B")
-    await ledger.do(customers.take, claim.customer, "1")
+    await ledger.do(customers.take, claim.customer, "1", ledger.now)
     assert (await ledger.customer("A")).external_id == "1"
     assert (await ledger.customer("B")).external_id is None
 
@@ -708,9 +708,9 @@ async def test_who_was_taken_over_takes_no_id(ledger: Ledger) -> None:
 async def test_an_attempt_whose_link_was_taken_runs_again_and_the_other_one_is_verified(ledger: Ledger) -> None:
     """Both wrote to the same customer of Stamped.io at the same time."""
     mine = await ledger.begun(change(5, customer="A"))
-    await ledger.do(customers.take, mine.customer, "1")
+    await ledger.do(customers.take, mine.customer, "1", ledger.now)
     other = await ledger.begun(change(5, customer="B"), OTHER)
-    await ledger.do(customers.take, other.customer, "1")
+    await ledger.do(customers.take, other.customer, "1", ledger.now)
     await ledger.finish(other, external_id="1")
     finished = await ledger.finish(mine, external_id="1")
     (again,) = finished.settled

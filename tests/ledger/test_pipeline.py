@@ -144,18 +144,18 @@ async def test_a_link_that_is_anothers_is_taken_beside_the_group(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, others = await ledger.begun(change(customer="1")), await ledger.begun(change(customer="2"))
-    await ledger.do(customers.take, others.customer, "777")
+    await ledger.do(customers.take, others.customer, "777", ledger.now)
     seen = beside(ledger.database, monkeypatch)
     more = await ledger.begun(change(customer="3"))
     await at_once(
         ledger.database,
-        ledger.do(customers.take, mine.customer, "777"),
-        ledger.do(customers.take, more.customer, "888"),
+        ledger.do(customers.take, mine.customer, "777", ledger.now),
+        ledger.do(customers.take, more.customer, "888", ledger.now),
     )
     links = [(await ledger.customer(name)).external_id for name in "123"]
     assert links == ["777", None, "888"]
     assert len(seen) == 1
-    await ledger.do(customers.take, mine.customer, "777")
+    await ledger.do(customers.take, mine.customer, "777", ledger.now)
     assert len(seen) == 1, "its own again is nobody else's"
 
 
@@ -282,7 +282,9 @@ async def test_two_customers_who_take_one_link_at_once_come_out_as_one_after_ano
 ) -> None:
     claims = [await ledger.begun(change(customer=name)) for name in "12"]
     seen = groups(monkeypatch)
-    await at_once(ledger.database, *(ledger.do(customers.take, each.customer, "777") for each in claims))
+    await at_once(
+        ledger.database, *(ledger.do(customers.take, each.customer, "777", ledger.now) for each in claims)
+    )
     assert [(await ledger.customer(name)).external_id for name in "12"] == [None, "777"]
     assert [len(group) for group in seen] == [1, 1, 1]
 
@@ -292,7 +294,7 @@ async def test_works_that_wait_for_another_group_are_not_overtaken(
 ) -> None:
     claims = [await ledger.begun(change(customer=name)) for name in "12"]
     seen = groups(monkeypatch)
-    takes = [ledger.do(customers.take, each.customer, "777") for each in claims]
+    takes = [ledger.do(customers.take, each.customer, "777", ledger.now) for each in claims]
     await at_once(
         ledger.database, *takes, ledger.accept(change(customer="2")), ledger.accept(change(customer="3"))
     )
@@ -313,9 +315,9 @@ async def test_two_replicas_that_take_one_link_at_once_do_not_both_get_it(
 
     monkeypatch.setattr(GroupSession, "commit", hold)
     other = Database(read_url(empty_url))
-    slow = asyncio.create_task(ledger.do(customers.take, claims[0].customer, "777"))
+    slow = asyncio.create_task(ledger.do(customers.take, claims[0].customer, "777", ledger.now))
     await halfway.reached.wait()
-    quick = asyncio.create_task(other.run(customers.take, claims[1].customer, "777"))
+    quick = asyncio.create_task(other.run(customers.take, claims[1].customer, "777", ledger.now))
     await asyncio.wait([quick], timeout=0.3)
     halfway.go_on.set()
     await asyncio.gather(slow, quick)
@@ -330,7 +332,7 @@ async def test_who_ends_with_a_link_and_who_takes_it_do_not_both_get_it(ledger: 
     await at_once(
         ledger.database,
         ledger.finish(ends, external_id="777"),
-        ledger.do(customers.take, takes.customer, "777"),
+        ledger.do(customers.take, takes.customer, "777", ledger.now),
     )
     links = [(await ledger.customer(name)).external_id for name in "12"]
     assert sorted(map(str, links)) == ["777", "None"]

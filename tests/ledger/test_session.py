@@ -257,7 +257,7 @@ async def all_works(ledger: Ledger, name: str) -> None:
     claim = await ledger.begun(new)
     await ledger.accept(change(2, customer=name))
     await ledger.accept(new)
-    await ledger.do(customers.take, claim.customer, f"9{name}")
+    await ledger.do(customers.take, claim.customer, f"9{name}", ledger.now)
     await ledger.finish(claim, NOT_LOADED)
     again = await ledger.begun(change(3, customer=f"{name}, too"))
     await ledger.finish(again, external_id=f"8{name}")

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("connection", sa.String(), nullable=False),
         sa.Column("customer_id", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("linked_at", sa.Float(), nullable=True),
         sa.Column("written_back", sa.Boolean(), nullable=False),
         sa.Column("written_back_to", sa.String(), nullable=True),
         sa.Column("destination", sa.String(), nullable=True),
