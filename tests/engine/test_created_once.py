@@ -4,13 +4,27 @@ their e-mail changed since.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from app.ledger.session import Session
+from app.ledger.tables import customers
 from tests.engine.support import Person, Room, SlowStamped, change, room
 
 BEFORE, AFTER = "before@example.com", "after@example.com"
+
+
+async def linked(here: Room) -> str | None:
+    """The link of the one customer, as it is stored."""
+
+    def read(session: Session) -> str | None:
+        found: str | None = session.execute(select(customers.c.external_id)).scalar_one()
+        return found
+
+    return await here.database.read(read)
 
 
 async def test_an_answer_that_was_lost(here: Room) -> None:
@@ -124,3 +138,24 @@ async def test_the_usual_way_costs_no_search(here: Room, times: int) -> None:
     here.send(change(9))
     await here.release()
     assert here.stamped.searched == 0
+
+
+async def test_a_new_link_costs_no_transaction_where_the_rest_is_quick(here: Room) -> None:
+    here.send(change(1))
+    await here.release()
+    assert here.database.asked["take"] == 0
+    assert await linked(here) == "143491"
+
+
+async def test_a_new_link_is_kept_before_a_subscription_that_takes_long(tmp_path: Path) -> None:
+    async with room(tmp_path / "bridge.db", consent=True) as here:
+        caller = here.send(change(1, consent=True))
+        await here.release(again=False)
+        assert here.stamped.open, "the subscription is being set"
+        async with asyncio.timeout(5):
+            while not here.database.asked["take"]:  # noqa: ASYNC110 - it comes by itself
+                await asyncio.sleep(0)
+        await here.still()
+        assert not caller.done()
+        assert await linked(here) == "143491"
+        await here.release_all()

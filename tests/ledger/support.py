@@ -195,6 +195,7 @@ class Ledger:
         failure: Failure | None = None,
         *,
         unanswered_at: float | None = None,
+        answered_at: float | None = None,
         **progress: Any,
     ) -> Finished | None:
         """None where the attempt is not this owner's any more. A success applies what was wanted."""
@@ -207,7 +208,7 @@ class Ledger:
                 "subscription": SUBSCRIPTION[told],
                 "told": told,
             }
-        result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at)
+        result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at, answered_at)
         return await self.do(attempts.finish, claim, result, TERMS)
 
     async def finish(
@@ -216,9 +217,11 @@ class Ledger:
         failure: Failure | None = None,
         *,
         unanswered_at: float | None = None,
+        answered_at: float | None = None,
         **progress: Any,
     ) -> Finished:
-        finished = await self.may_finish(claim, failure, unanswered_at=unanswered_at, **progress)
+        times = {"unanswered_at": unanswered_at, "answered_at": answered_at}
+        finished = await self.may_finish(claim, failure, **times, **progress)
         assert finished is not None
         return finished
 

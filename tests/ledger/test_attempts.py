@@ -723,6 +723,39 @@ async def test_an_attempt_whose_link_was_taken_runs_again_and_the_other_one_is_v
     assert {claim.customer.customer_id: claim.verifies for claim in claims} == {"A": False, "B": True}
 
 
+async def test_the_end_of_an_attempt_takes_an_id_from_who_was_answered_before(ledger: Ledger) -> None:
+    await ledger.finish(
+        await ledger.begun(change(customer="A", consent=False)), external_id="1", written_back=True
+    )
+    claim = await ledger.begun(replace(change(customer="B"), destination="1796"))
+    finished = await ledger.finish(claim, external_id="1", answered_at=ledger.now)
+    assert [each.status for each in finished.settled] == ["succeeded"]
+    former, owner = await ledger.customer("A"), await ledger.customer("B")
+    assert (former.external_id, former.linked_at, former.written_back, former.told) == (None, None, False, None)
+    assert (owner.external_id, owner.linked_at, owner.knows_link_at("1796")) == ("1", ledger.now, False)
+
+
+async def test_who_was_answered_before_the_owner_takes_no_id(ledger: Ledger) -> None:
+    """Whose answers come the other way round: the customer at Stamped.io is the last one's who wrote to it."""
+    mine, other = await ledger.begun(change(5, customer="A")), await ledger.begun(change(5, customer="B"), OTHER)
+    await ledger.do(customers.take, other.customer, "1", ledger.now + 1)
+    await ledger.do(customers.take, mine.customer, "1", ledger.now)
+    assert ((await ledger.customer("A")).external_id, (await ledger.customer("B")).external_id) == (None, "1")
+    ledger.now += 2
+    (again,) = (await ledger.finish(mine, external_id="1", answered_at=ledger.now - 2)).settled
+    assert (again.status, again.promised) == ("accepted", True)
+    await ledger.finish(other, external_id="1", answered_at=ledger.now - 1)
+    owner = await ledger.customer("B")
+    assert (owner.external_id, owner.verify_at is not None) == ("1", True)
+
+
+async def test_an_id_that_came_with_a_record_is_taken_from_nobody(ledger: Ledger) -> None:
+    await ledger.finish(await ledger.begun(change(customer="A")), external_id="1")
+    finished = await ledger.finish(await ledger.begun(change(customer="B")), external_id="1")
+    assert (finished.is_due, [each.status for each in finished.settled]) == (True, ["accepted"])
+    assert (await ledger.customer("A")).external_id == "1"
+
+
 async def test_a_failure_before_any_answer_keeps_the_link(ledger: Ledger) -> None:
     await ledger.finish(await ledger.begun(change(1)), external_id="1", written_back=True)
     await ledger.finish(await ledger.begun(change(2)), RETRYABLE)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.ledger import attempts, bulk, reports
 from app.ledger.reports import Filter
 from app.ledger.stored import Stored, hash_email
-from app.ledger.tables import sync_items
+from app.ledger.tables import DAY, sync_items
 from tests.ledger.support import (
     CUSTOMER,
     OTHER,
@@ -213,6 +213,12 @@ async def test_lists(ledger: Ledger) -> None:
     assert await listed(until=START + 1) == [failed.seq]
     assert await listed(tracking_guid="guid-1") == [failed.seq]
     assert await listed(email_hash=email, status="succeeded") == [done.seq]
+    ledger.now += 3 * DAY
+    later = await ledger.succeeded(change(customer="3", guid="guid-3"))
+    assert await listed(tracking_guid="guid-3") == [later.seq], "on whichever day"
+    assert await listed(tracking_guid="guid-1") == [failed.seq]
+    assert await listed(email_hash=email, status="succeeded") == [later.seq, done.seq]
+    assert await listed(until=START + DAY, status="succeeded") == [done.seq]
     assert await listed(sync_id="nobody") == []
     assert await listed(customer_id="1' OR '1'='1") == []
     assert await ledger.database.read(reports.count, Filter(customer_id="1")) == 2
