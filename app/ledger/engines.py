@@ -103,7 +103,7 @@ def sqlite(url: URL, begin: str, size: int) -> Engine:
             "synchronous=FULL",  # a commit is on the disk when it returns: a 202 survives a power cut
             "busy_timeout=10000",
             "foreign_keys=ON",
-            "cache_size=-16384",  # KiB: the pages of the indexes that each webhook changes stay in memory
+            "cache_size=-6144",  # KiB a connection: the pages that each webhook changes stay in memory
             "wal_autocheckpoint=4000",  # pages: one that many webhooks changed is copied back once
         ):
             connection.execute(f"PRAGMA {pragma}")
