@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.engine.tasks import Tasks
-    from app.ledger.attempts import Claim
+    from app.ledger.claims import Claim
     from app.ledger.stored import Stored
 
 log = structlog.stdlib.get_logger("dispatcher")

@@ -15,7 +15,7 @@ from app.engine.pulse import Pulse
 from app.engine.runner import Ports, Runner
 from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
-from app.ledger import attempts, replicas, reports, triggers
+from app.ledger import attempts, claims, replicas, reports, triggers
 from app.ledger.faults import DatabaseGone, SchemaFault
 from app.metrics import Metrics
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from app.connection import Connection
     from app.engine.runner import Key
     from app.engine.tasks import Watch
-    from app.ledger.attempts import Claim
+    from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered, NewTransfer
@@ -237,12 +237,12 @@ class Engine:
             return [], []
         terms = (self.pulse.replica, self.pulse.now(), limit)
         try:
-            return await self._database.run(attempts.claim_work, *terms, sandbox=self._sandbox)
+            return await self._database.run(claims.claim_work, *terms, sandbox=self._sandbox)
         except DatabaseGone:
             raise
         except Exception:
             log.exception("claiming broke")  # again, without those that break it
-            return await self._database.run(attempts.claim_work, *terms, sandbox=self._sandbox, careful=True)
+            return await self._database.run(claims.claim_work, *terms, sandbox=self._sandbox, careful=True)
 
     def _attempt(self, claim: Claim) -> asyncio.Task[None]:
         self._changed(claim.covered)
@@ -275,7 +275,7 @@ class Engine:
     async def _claim(self, name: str, customer_id: str | None) -> None:
         owner, now = self.pulse.replica, self.pulse.now()
         try:
-            claim = await self._database.run(attempts.claim, name, customer_id, owner, now)
+            claim = await self._database.run(claims.claim, name, customer_id, owner, now)
         except Exception as error:
             if not isinstance(error, DatabaseGone):
                 log.exception("claiming broke")

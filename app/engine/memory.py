@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.connection import Connection
-    from app.ledger.attempts import Claim
+    from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.mapping import StampedFields
     from app.tries import Tries

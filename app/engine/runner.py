@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.connection import Connection
     from app.engine.pulse import Pulse
-    from app.ledger.attempts import Claim
+    from app.ledger.claims import Claim
     from app.ledger.customers import Customer
     from app.ledger.database import Database
     from app.ledger.stored import Stored

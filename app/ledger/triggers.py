@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
-from app.ledger import attempts, customers, order, rows
+from app.ledger import attempts, claims, customers, order, rows
 from app.ledger.order import Change, Moment, Wanted
 from app.ledger.reports import common_destination
 from app.ledger.session import About, shared
@@ -21,7 +21,7 @@ from app.ledger.tables import PENDING, RERUNNABLE, SANDBOX, is_open, transfers
 
 if TYPE_CHECKING:
     from app.ipaas.models import CustomerRecord
-    from app.ledger.attempts import Claim
+    from app.ledger.claims import Claim
     from app.ledger.customers import Customer
     from app.ledger.session import Session
     from app.ledger.stored import Trigger
@@ -273,7 +273,7 @@ def _carry_out(  # noqa: PLR0913 - a verdict and whom it is about
             transfer,
             *(rows.change(session, each, rows.begun(each, owner, now)) for each in verdict.beside),
         )
-        claim = attempts.begin(session, wanted, begun, owner, now)
+        claim = claims.begin(session, wanted, begun, owner, now)
         return Entered(transfer, claim, ended=ended)
     customers.write(session, customer, wanted=wanted.wanted, destination=wanted.destination, due_at=0.0)
     return Entered(transfer, ended=ended)

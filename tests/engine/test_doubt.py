@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.attempt import Progress
-from app.ledger import attempts, triggers
-from app.ledger.attempts import AttemptResult, Claim, Terms
+from app.ledger import attempts, claims, triggers
+from app.ledger.attempts import AttemptResult, Terms
+from app.ledger.claims import Claim
 from app.ledger.session import Session
 from tests.engine.support import Call, Person, Room, SlowStamped, change, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE, on_disk
@@ -222,7 +223,7 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
 
     def take_over(connection: Session) -> None:
         assert attempts.release(connection, "default", "1", replica, now, Terms())
-        again = attempts.claim(connection, "default", "1", GONE, now)
+        again = claims.claim(connection, "default", "1", GONE, now)
         assert again is not None
         assert attempts.finish(connection, again, done, Terms())
         newer = triggers.accept(connection, change(3, consent=True), GONE, now)
@@ -230,7 +231,7 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
         assert attempts.finish(connection, newer.claim, done, Terms())
         if verified:
             later = now + 4 * here.timeout
-            (looks,) = attempts.claim_due(connection, GONE, later, 1)
+            (looks,) = claims.claim_due(connection, GONE, later, 1)
             assert looks.verifies
             assert attempts.finish(connection, looks, replace(done, finished_at=later), Terms())
 

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from app.clock import Clock
 from app.engine import NotTaking, Outcome
-from app.ledger import attempts, bulk, triggers
-from app.ledger.attempts import Claim
+from app.ledger import bulk, claims, triggers
+from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.session import Session
 from app.ledger.stored import Stored
@@ -247,7 +247,7 @@ def _enter(connection: Session, news: list[triggers.NewTransfer], now: float) ->
 async def test_a_due_one_that_cannot_be_claimed_keeps_no_other_from_it(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = attempts.begin
+    begin = claims.begin
 
     def begin_others(
         connection: Session, customer: Customer, covered: list[Stored], owner: str, now: float
@@ -256,7 +256,7 @@ async def test_a_due_one_that_cannot_be_claimed_keeps_no_other_from_it(
             raise ZeroDivisionError
         return begin(connection, customer, covered, owner, now)
 
-    monkeypatch.setattr(attempts, "begin", begin_others)
+    monkeypatch.setattr(claims, "begin", begin_others)
     stuck, other = await here.promise(change(1), change(1, customer=2))
     await here.still()
     assert [call.customer for call in here.stamped.open] == ["C-2"]
@@ -277,7 +277,7 @@ async def test_what_somebody_waits_for_and_cannot_be_claimed_is_not_forgotten(
     here.send(change(1))
     caller = here.send(change(2))
     await here.still()
-    monkeypatch.setattr(attempts, "claim", breaks)
+    monkeypatch.setattr(claims, "claim", breaks)
     with capture_logs() as lines:
         await here.release()
     assert [line["exc_info"] for line in lines if line["log_level"] == "error"] == [True]
@@ -359,8 +359,8 @@ async def test_what_was_meant_for_a_sandbox_never_reaches_a_store(here: Room) ->
     await here.advance(60)
     assert here.stamped.open == []
     assert await here.statuses() == ["cancelled"]
-    assert await here.database.run(attempts.claim_due, "sandbox", now, 10, sandbox=True) == []
+    assert await here.database.run(claims.claim_due, "sandbox", now, 10, sandbox=True) == []
     again = await here.database.run(triggers.rerun, waiting.seq, None, now, fetch=False, sandbox=True)
     assert again is not None
-    (claim,) = await here.database.run(attempts.claim_due, "sandbox", now, 10, sandbox=True)
+    (claim,) = await here.database.run(claims.claim_due, "sandbox", now, 10, sandbox=True)
     assert claim.lead.seq == waiting.seq

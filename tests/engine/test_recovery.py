@@ -14,8 +14,9 @@ from app.attempt import Failure, Progress
 from app.catalog import Slug
 from app.engine.memory import Memory
 from app.engine.pulse import Pulse
-from app.ledger import attempts, replicas, reports, triggers
-from app.ledger.attempts import AttemptResult, Claim, Terms
+from app.ledger import attempts, claims, replicas, reports, triggers
+from app.ledger.attempts import AttemptResult, Terms
+from app.ledger.claims import Claim
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
@@ -264,7 +265,7 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not claimed for nobody, to be taken over as if it had been broken off."""
-    claim, begun, go_on = attempts.claim_work, threading.Event(), threading.Event()
+    claim, begun, go_on = claims.claim_work, threading.Event(), threading.Event()
 
     def slow_claim(
         connection: Session, owner: str, now: float, limit: int, *, sandbox: bool = False
@@ -274,7 +275,7 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
         return claim(connection, owner, now, limit, sandbox=sandbox)
 
     await here.database.run(_accept_promised, [change(1), change(2, customer=2)], here.now)
-    monkeypatch.setattr(attempts, "claim_work", slow_claim)
+    monkeypatch.setattr(claims, "claim_work", slow_claim)
     here.engine.settle()
     await asyncio.to_thread(begun.wait, 10)
     draining = asyncio.create_task(here.engine.drain(20))

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app.attempt import Progress
 from app.engine import NotTaking
 from app.ipaas.models import read_record
-from app.ledger import attempts, replicas, triggers
+from app.ledger import attempts, claims, replicas, triggers
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.faults import DatabaseGone
 from app.ledger.session import Session
@@ -231,7 +231,7 @@ def _overtake(connection: Session, replica: str, now: float) -> None:
     """The others took this replica for dead, and did all of its work, and more."""
     done = AttemptResult(Progress(action="updated", external_id="143491"), now)
     assert attempts.release(connection, "default", "1", replica, now, Terms())
-    again = attempts.claim(connection, "default", "1", GONE, now)
+    again = claims.claim(connection, "default", "1", GONE, now)
     assert again is not None
     assert attempts.finish(connection, again, done, Terms())
 
@@ -270,7 +270,7 @@ async def test_a_caller_whose_load_was_taken_over_gets_its_answer(tmp_path: Path
 
 def _overtake_load(connection: Session, replica: str, now: float) -> None:
     assert attempts.release_load(connection, 1, replica, now)
-    (claimed,) = attempts.claim_loads(connection, GONE, now, 1)
+    (claimed,) = claims.claim_loads(connection, GONE, now, 1)
     entered = triggers.loaded(connection, claimed, read_record(record(1)), None, GONE, now)
     assert entered is not None
     assert entered.claim is not None

@@ -14,8 +14,9 @@ from sqlalchemy import select
 from app.attempt import Failure, Progress
 from app.catalog import Slug
 from app.ipaas.models import CustomerRecord
-from app.ledger import attempts, customers, reports, triggers
-from app.ledger.attempts import AttemptResult, Claim, Finished, Terms
+from app.ledger import attempts, claims, customers, reports, triggers
+from app.ledger.attempts import AttemptResult, Finished, Terms
+from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.database import Database
 from app.ledger.order import Wanted
@@ -179,7 +180,7 @@ class Ledger:
         return await self.do(attempts.not_loaded, claimed, result, TERMS)
 
     async def may_claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim | None:
-        return await self.do(attempts.claim, "default", customer, owner, self.now)
+        return await self.do(claims.claim, "default", customer, owner, self.now)
 
     async def claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim:
         claim = await self.may_claim(customer, owner)
@@ -187,7 +188,7 @@ class Ledger:
         return claim
 
     async def claim_due(self, limit: int = 10, owner: str = OWNER) -> list[Claim]:
-        return await self.do(attempts.claim_due, owner, self.now, limit)
+        return await self.do(claims.claim_due, owner, self.now, limit)
 
     async def may_finish(
         self,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.catalog import Slug
-from app.ledger import attempts, customers, order, reports
-from app.ledger.attempts import Claim
+from app.ledger import attempts, claims, customers, order, reports
+from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.order import Wanted
 from app.ledger.session import Session
@@ -68,7 +68,7 @@ async def test_a_claim_waits_for_another_one_that_is_under_way(ledger: Ledger) -
     halfway = Halfway()
 
     def claim_slowly(connection: Session) -> Claim | None:
-        claim = attempts.claim(connection, "default", CUSTOMER, OTHER, ledger.now)
+        claim = claims.claim(connection, "default", CUSTOMER, OTHER, ledger.now)
         halfway.stop()
         return claim
 
@@ -77,9 +77,9 @@ async def test_a_claim_waits_for_another_one_that_is_under_way(ledger: Ledger) -
     second = asyncio.create_task(ledger.may_claim())
     blocked = await ledger.blocked_or_done(second)
     halfway.go_on.set()
-    claims = await asyncio.gather(first, second)
+    both = await asyncio.gather(first, second)
     assert blocked
-    assert [claim is not None for claim in claims] == [True, False]
+    assert [claim is not None for claim in both] == [True, False]
 
 
 async def test_two_that_look_for_due_work_never_get_the_same_customer(ledger: Ledger) -> None:
@@ -102,18 +102,18 @@ async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger
     halfway = Halfway()
 
     def claim_slowly(connection: Session) -> None:
-        attempts.claim_work(connection, OTHER, ledger.now, 2)
+        claims.claim_work(connection, OTHER, ledger.now, 2)
         halfway.stop()
 
     slow = asyncio.create_task(ledger.do(claim_slowly))
     await halfway.reached.wait()
     try:
         async with asyncio.timeout(5):
-            claims, loads = await ledger.do(attempts.claim_work, OWNER, ledger.now, 10)
+            begun, loads = await ledger.do(claims.claim_work, OWNER, ledger.now, 10)
     finally:
         halfway.go_on.set()
         await slow
-    assert [claim.customer.customer_id for claim in claims] == ["2"]
+    assert [claim.customer.customer_id for claim in begun] == ["2"]
     assert [each.customer_id for each in loads] == ["2"]
 
 
@@ -161,9 +161,9 @@ async def test_a_sandbox_and_a_real_store_never_share_work(ledger: Ledger, *, sa
     for name in ("default", "sandbox default"):
         await ledger.accept(change(connection=name, promised=True), None)
         await ledger.accept(replace(bare(promised=True), connection=name), None)
-    claims, loads = await ledger.do(attempts.claim_work, OWNER, ledger.now, 10, sandbox=sandbox)
+    begun, loads = await ledger.do(claims.claim_work, OWNER, ledger.now, 10, sandbox=sandbox)
     expected = "sandbox default" if sandbox else "default"
-    assert [each.customer.connection for each in claims] == [expected]
+    assert [each.customer.connection for each in begun] == [expected]
     assert [each.connection for each in loads] == [expected]
 
 
@@ -185,8 +185,8 @@ async def test_due_customers_and_loads_share_the_room(
         await ledger.pending(change(customer=f"due {number}", promised=True))
     for number in range(loads):
         await ledger.pending(bare(customer=f"load {number}", promised=True))
-    claims, loading = await ledger.do(attempts.claim_work, OWNER, ledger.now, limit)
-    assert (len(claims), len(loading)) == expected
+    begun, loading = await ledger.do(claims.claim_work, OWNER, ledger.now, limit)
+    assert (len(begun), len(loading)) == expected
 
 
 @pytest.mark.parametrize("careful", [True, False])
@@ -195,18 +195,18 @@ async def test_one_that_cannot_be_begun_keeps_nobody_else_out(
 ) -> None:
     for customer in ("1", "2", "3"):
         await ledger.pending(change(customer=customer, promised=True))
-    begin_due = attempts._begin_due
+    begin_due = claims._begin_due
 
     def breaks(connection: Session, customer: Customer, owner: str, now: float) -> Claim | None:
         if customer.customer_id == "2":
             connection.connection.exec_driver_sql("SELECT missing FROM nowhere")
         return begin_due(connection, customer, owner, now)
 
-    monkeypatch.setattr(attempts, "_begin_due", breaks)
+    monkeypatch.setattr(claims, "_begin_due", breaks)
 
     async def claimed() -> list[str]:
-        claims = await ledger.do(attempts.claim_due, OWNER, ledger.now, 10, careful=careful)
-        return sorted(claim.customer.customer_id for claim in claims)
+        begun = await ledger.do(claims.claim_due, OWNER, ledger.now, 10, careful=careful)
+        return sorted(claim.customer.customer_id for claim in begun)
 
     if careful:
         assert await claimed() == ["1", "3"]
@@ -767,7 +767,7 @@ async def test_a_failure_before_any_answer_keeps_the_link(ledger: Ledger) -> Non
 
 
 async def claim_load(ledger: Ledger, owner: str = OWNER) -> Stored:
-    (claimed,) = await ledger.do(attempts.claim_loads, owner, ledger.now, 10)
+    (claimed,) = await ledger.do(claims.claim_loads, owner, ledger.now, 10)
     return claimed
 
 
@@ -790,7 +790,7 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
         waiting = await ledger.not_loaded(loading)
         assert waiting is not None
         assert (waiting.status, waiting.loading, waiting.tries) == ("waiting", True, tries)
-        assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10) == []
+        assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 10) == []
         assert waiting.next_attempt_at is not None
         ledger.now = waiting.next_attempt_at
         loading = await claim_load(ledger)
@@ -801,11 +801,11 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
 async def test_a_load_is_claimed_once(ledger: Ledger) -> None:
     for customer in MANY:
         await ledger.pending(bare(customer=customer, promised=True))
-    work = (ledger.do(attempts.claim_loads, f"replica-{number}", ledger.now, 4) for number in range(4))
+    work = (ledger.do(claims.claim_loads, f"replica-{number}", ledger.now, 4) for number in range(4))
     found = [each for loads in await asyncio.gather(*work) for each in loads]
-    found += await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10)
+    found += await ledger.do(claims.claim_loads, OWNER, ledger.now, 10)
     assert sorted(each.customer_id or "" for each in found) == MANY
-    assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 0) == []
+    assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 0) == []
 
 
 async def test_a_load_that_is_released_is_due_and_promised(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.ledger import attempts, reports, retention, triggers
+from app.ledger import attempts, claims, reports, retention, triggers
 from app.ledger.session import Session
 from app.ledger.stored import Stored, Trigger
 from app.ledger.triggers import Entered, NewTransfer
@@ -632,7 +632,7 @@ async def test_a_loaded_record_takes_over_promises(ledger: Ledger) -> None:
 async def test_what_was_taken_over_keeps_no_record_that_comes_late(ledger: Ledger) -> None:
     late = await ledger.loading()
     assert await ledger.do(attempts.release_load, late.seq, OWNER, ledger.now)
-    (again,) = await ledger.do(attempts.claim_loads, OTHER, ledger.now, 1)
+    (again,) = await ledger.do(claims.claim_loads, OTHER, ledger.now, 1)
     await ledger.loaded(again, 5, owner=OTHER)
     kept = await ledger.row(late)
     assert await ledger.may_load(late, 4) is None
@@ -671,7 +671,7 @@ async def test_what_waits_to_be_loaded_can_be_cancelled(ledger: Ledger) -> None:
     await ledger.cancel(await ledger.pending(bare(promised=True)))
     assert await ledger.statuses() == ["waiting", "cancelled"]
     assert (await ledger.wanted()).id == waiting.id
-    assert await ledger.do(attempts.claim_loads, OWNER, ledger.now, 10) == []
+    assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 10) == []
 
 
 @pytest.mark.parametrize("state", ["accepted", "waiting"])
@@ -748,7 +748,7 @@ async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
     for fetch in (False, True):
         sync = await ledger.pending(bare("sync", promised=True, fetch=fetch))
         if fetch:
-            (sync,) = await ledger.do(attempts.claim_loads, OWNER, ledger.now, 1)
+            (sync,) = await ledger.do(claims.claim_loads, OWNER, ledger.now, 1)
             sync = (await ledger.loaded(sync, 5, consent=False, owner=None)).transfer
             assert_superseded(await ledger.row(no), sync)
         await ledger.cancel(sync)

@@ -1,0 +1,184 @@
+"""Attempts begin: each function is one transaction, which puts a replica to work on a customer, or on a load."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import structlog
+from sqlalchemy import Float, Integer, and_, bindparam, func, or_, select
+
+from app.ledger import customers, rows
+from app.ledger.customers import Customer
+from app.ledger.session import Query
+from app.ledger.stored import Stored, new_id
+from app.ledger.tables import RUNNING, SANDBOX, is_loading, is_pending, transfers
+from app.ledger.tables import customers as table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Select, Table
+
+    from app.ipaas.models import CustomerRecord
+    from app.ledger.session import Session
+
+log = structlog.stdlib.get_logger("ledger")
+
+_LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
+_NOW, _MOST = bindparam("now", type_=Float), bindparam("most", type_=Integer)
+
+
+def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
+    """What is meant for a sandbox, or for a real store."""
+    sandboxed = rows_of.c.connection.startswith(SANDBOX)
+    return sandboxed if sandbox else ~sandboxed
+
+
+def _due_customers(*, sandbox: bool) -> Select[Any]:
+    to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= _NOW)
+    return (
+        select(table)
+        .where(table.c.owner.is_(None), or_(table.c.due_at <= _NOW, to_verify))
+        .where(_meant_for(table, sandbox=sandbox))
+        .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
+        .limit(_MOST)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _due_loads(*, sandbox: bool) -> Select[Any]:
+    return (
+        select(transfers)
+        .where(is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
+        .where(_meant_for(transfers, sandbox=sandbox))
+        .order_by(transfers.c.next_attempt_at, transfers.c.seq)
+        .limit(_MOST)
+        .with_for_update(skip_locked=True)
+    )
+
+
+_DUE, _DUE_LOADS = (
+    {sandbox: Query(make(sandbox=sandbox)) for sandbox in (False, True)} for make in (_due_customers, _due_loads)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt that begins: what is wanted of this customer (`record` as JSON, None = deleted), and who asked.
+
+    `lead` gives it its tracking GUID and destination; `covered` end with it. `parsed`: the record as it came.
+    """
+
+    customer: Customer
+    lead: Stored
+    covered: tuple[Stored, ...]
+    record: str | None
+    began_at: float
+    parsed: CustomerRecord | None = None
+
+    @property
+    def verifies(self) -> bool:
+        """Nobody asked: it looks what calls without an answer have done."""
+        return self.lead.trigger == "verify"
+
+
+def begin(session: Session, customer: Customer, covered: Sequence[Stored], owner: str, now: float) -> Claim:
+    """Rules 4 and 6: from here on this customer is `owner`'s, and what is wanted now is applied."""
+    wanted = customer.wanted
+    values: dict[str, Any] = {"owner": owner, "runs": customer.runs + 1, "sending": wanted.id, "due_at": None}
+    customers.write(session, customer, wanted=wanted, destination=customer.destination, **values)
+    lead = next((each for each in covered if each.id == wanted.id), covered[-1])
+    record = lead.record if lead.id == wanted.id else rows.record_of(session, wanted.id)
+    return Claim(customer.but(**values), lead, tuple(covered), record, now)
+
+
+def claim(session: Session, name: str, customer_id: str | None, owner: str, now: float) -> Claim | None:
+    """Begin what is due of this customer. None = nothing is, or somebody is at work."""
+    customer = customers.lock(session, name, customer_id)
+    if customer is None or customer.owner is not None or customer.due_at is None or customer.due_at > now:
+        return None
+    return _begin_due(session, customer, owner, now)
+
+
+def claim_due(  # noqa: PLR0913 - who claims what
+    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+) -> list[Claim]:
+    """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
+
+    Those of a real store, or those of a sandbox: neither is ever sent to the other. A verification is only due
+    where nothing else is to be tried: that would set what is wanted anyway, and has its own schedule.
+    `careful`: one that cannot be begun is left out, and logged.
+    """
+    if not limit:
+        return []
+    most = limit + _LEFT_OUT if careful else limit
+    claims: list[Claim] = []
+    for row in session.rows(_DUE[sandbox], {"now": now, "most": most}):
+        try:
+            with session.begin_nested() if careful else nullcontext():
+                begun = _begin_due(session, Customer.of(row), owner, now)
+        except Exception:
+            if not careful:
+                raise
+            log.exception("cannot be begun", customer_id=row["customer_id"])
+            continue
+        claims += [begun] if begun else []
+        if len(claims) == limit:
+            break
+    return claims
+
+
+def claim_work(  # noqa: PLR0913 - who claims what
+    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+) -> tuple[list[Claim], list[Stored]]:
+    """Due customers and due loads, up to `limit` of both together; neither keeps the other out."""
+    loads = claim_loads(session, owner, now, limit // 2, sandbox=sandbox)
+    claims = claim_due(session, owner, now, limit - len(loads), sandbox=sandbox, careful=careful)
+    left = limit - len(loads) - len(claims)
+    return claims, [*loads, *claim_loads(session, owner, now, left, sandbox=sandbox)]
+
+
+def claim_loads(session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Stored]:
+    """Begin to fetch the records of up to `limit` transfers that are due for it."""
+    if not limit:
+        return []
+    due = [Stored.of(row) for row in session.rows(_DUE_LOADS[sandbox], {"now": now, "most": limit})]
+    return [rows.change(session, each, rows.begun(each, owner, now)) for each in due]
+
+
+def _begin_due(session: Session, customer: Customer, owner: str, now: float) -> Claim | None:
+    pending = rows.pending_of(session, customer)
+    covered = [rows.change(session, each, rows.begun(each, owner, now)) for each in pending]
+    if not covered and customer.verify_at is not None and customer.verify_at <= now:
+        covered = _verification(session, customer, owner, now)
+    if not covered:
+        customers.write(session, customer, due_at=None)
+        return None
+    return begin(session, customer, covered, owner, now)
+
+
+def _verification(session: Session, customer: Customer, owner: str, now: float) -> list[Stored]:
+    """Rule 7: the one trigger that nobody sent."""
+    added = rows.add(
+        session,
+        {
+            "id": new_id(now),
+            "connection": customer.connection,
+            "customer_id": customer.customer_id,
+            "tracking_guid": str(uuid4()),
+            "destination": customer.destination,
+            "scope": "customer/updated",
+            "trigger": "verify",
+            "place": customer.place,
+            "promised": True,
+            "created_at": now,
+            "status": RUNNING,
+            "owner": owner,
+            "attempts": 1,
+            "started_at": now,
+        },
+    )
+    return [added] if added else []
