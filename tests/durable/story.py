@@ -74,6 +74,8 @@ class Person:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     cancelled: str | None = None
     """The transfer of the last version, if that was to be cancelled."""
+    is_at_ipaas: bool = False
+    """Their record can be fetched there."""
 
     @property
     def is_dated(self) -> bool:
@@ -210,14 +212,14 @@ class Story:
 
     async def sync_one(self, person: Person) -> None:
         """Manual Sync, of what iPaaS.com has."""
-        if not person.is_dated or not person.versions or person.cancelled:
+        if not person.is_at_ipaas or person.cancelled:
             return
         path = f"/customers/{person.number}/sync"
         answer = await self._insist(lambda bridge: bridge.operate("POST", path, headers=ASYNC))
         self._note(answer)
 
     async def sync_many(self, people: Sequence[Person], *, cancelled: bool) -> None:
-        ids = [str(each.number) for each in people if each.is_dated and each.versions]
+        ids = [str(each.number) for each in people if each.is_at_ipaas]
         if not ids:
             return
         started = await self._insist(lambda bridge: bridge.operate("POST", "/syncs", json={"customer_ids": ids}))
@@ -309,6 +311,7 @@ class Story:
 
     async def _at_ipaas(self, person: Person) -> None:
         await self._stand_in.holds_record(str(person.number), person.record(person.versions[-1]))
+        person.is_at_ipaas = True
 
     async def _send(self, person: Person, version: Version, way: Way, patience: float | None = None) -> str:
         """Until it is taken; its transfer."""
