@@ -170,7 +170,7 @@ class Runner:
             memory = Memory(self._connection, self._database, claim, tries, self._pulse.now)
             try:
                 failure = await self._guarded(self._transfer(claim, tries, progress, memory))
-                result = replace(self._result(progress, failure, tries), answered_at=memory.answered_at)
+                result = self._result(progress, failure, tries, memory.answered_at)
                 finished = await self._kept(attempts.finish, claim, result)
             except asyncio.CancelledError:
                 if self._pulse.may_be_lost(claim.customer.owner):
@@ -268,12 +268,14 @@ class Runner:
             return _failure(Slug.INTERNAL_ERROR, 500)
         return None
 
-    def _result(self, progress: Progress, failure: Failure | None, tries: Tries) -> AttemptResult:
+    def _result(
+        self, progress: Progress, failure: Failure | None, tries: Tries, answered_at: float | None = None
+    ) -> AttemptResult:
         now = self._pulse.now()
         unanswered_at = None
         if tries.unanswered_at is not None:
             unanswered_at = now - (self._clock.monotonic() - tries.unanswered_at)
-        return AttemptResult(progress, now, failure, unanswered_at)
+        return AttemptResult(progress, now, failure, unanswered_at, answered_at)
 
     async def _kept(self, work: Callable[..., T], claimed: Any, result: AttemptResult) -> T:
         """Written at last. What cannot be written ends the attempt as an error of ours, in doubt."""

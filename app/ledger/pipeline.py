@@ -73,7 +73,7 @@ def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahea
         if number is not None:
             ahead.numbers.append(number)
         has_transfer = each.seq is None or each.seq in ahead.transfers
-        free.append(is_mine >= is_there and not is_anothers and has_transfer)
+        free.append((is_mine or not is_there) and not is_anothers and has_transfer)
     return ahead, free
 
 

@@ -39,16 +39,14 @@ class Pool:
         self._engine.dispose()
 
     def _transact(self, work: Callable[[Session], T]) -> T:
-        for _ in range(_TRIES - 1):
+        tries = 1
+        while True:
             try:
                 return self._once(work)
             except Exception as error:  # noqa: BLE001 - told or tried again
-                if not is_repeatable(error):
+                if tries == _TRIES or not is_repeatable(error):
                     raise told(error) from None
-        try:
-            return self._once(work)
-        except Exception as error:  # noqa: BLE001 - it is the waiter's
-            raise told(error) from None
+            tries += 1
 
     def _once(self, work: Callable[[Session], T]) -> T:
         with self._engine.connect() as connection:

@@ -182,19 +182,24 @@ async def test_a_new_customer_whom_another_session_is_adding_is_found_or_made(
     assert (await ledger.customer("1")).place == places[0]
 
 
-async def test_a_new_customer_whom_another_session_adds_at_the_last_moment_is_found(
-    ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the group has looked for it, before it writes."""
-    halfway = Halfway()
-    write = GroupSession.commit
+def held_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> Halfway:
+    """Each group stops when its works have ended."""
+    halfway, write = Halfway(), GroupSession.commit
 
     def hold(session: GroupSession) -> None:
         halfway.stop()
         write(session)
 
-    seen = beside(ledger.database, monkeypatch)
     monkeypatch.setattr(GroupSession, "commit", hold)
+    return halfway
+
+
+async def test_a_new_customer_whom_another_session_adds_at_the_last_moment_is_found(
+    ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the group has looked for it, before it writes."""
+    seen = beside(ledger.database, monkeypatch)
+    halfway = held_before_it_writes(monkeypatch)
     task = asyncio.create_task(ledger.accept(change(customer="1")))
     await halfway.reached.wait()
     insert = "INSERT INTO customers (connection, customer_id, written_back, place, runs) "
@@ -208,15 +213,8 @@ async def test_a_new_customer_whom_another_session_adds_at_the_last_moment_is_fo
 async def test_the_same_notification_that_another_session_adds_at_the_last_moment_is_found(
     ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    halfway = Halfway()
-    write = GroupSession.commit
-
-    def hold(session: GroupSession) -> None:
-        halfway.stop()
-        write(session)
-
     new = bare(customer="1")
-    monkeypatch.setattr(GroupSession, "commit", hold)
+    halfway = held_before_it_writes(monkeypatch)
     task = asyncio.create_task(ledger.accept(new))
     await halfway.reached.wait()
     other = Database(read_url(empty_url))
