@@ -23,7 +23,7 @@ from app.api.syncs import sync_routes
 from app.api.transfers import single_transfer_routes, transfer_routes
 from app.api.webhooks import webhook_routes
 from app.clock import Clock
-from app.connection import Connection
+from app.connections import Connection
 from app.drain import draining_on_sigterm
 from app.engine import Engine, Operations
 from app.ipaas.client import IpaasAccount, IpaasClient
@@ -31,14 +31,14 @@ from app.ledger.database import Database
 from app.ledger.engines import read_url
 from app.ledger.faults import DatabaseFault
 from app.ledger.tables import SANDBOX
-from app.logs import configure_logs
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
-from app.metrics import Metrics
 from app.monitoring import monitoring_routes
-from app.redaction import Redactor
 from app.sandbox import create_sandbox
 from app.settings import Settings, SettingsFault, load_settings
 from app.stamped.client import StampedAccount, StampedClient
+from app.telemetry.logs import configure_logs
+from app.telemetry.metrics import Metrics
+from app.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,7 +13,7 @@ from jmespath import exceptions as jmespath_errors
 from jmespath import functions
 from jmespath.visitor import Options
 
-from app.calls import printable
+from app.outbound.calls import printable
 
 if TYPE_CHECKING:
     from collections import abc

@@ -10,18 +10,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.attempt import NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
-from app.calls import CallError, Kind
 from app.catalog import CATALOG, Slug
 from app.mapping import UnreadableConsent, ValueFault
+from app.outbound.calls import CallError, Kind
 
 if TYPE_CHECKING:
     from app.attempt import Change, Consent, Links, Progress
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.ipaas.models import CustomerRecord
     from app.mapping import StampedFields
+    from app.outbound.tries import Tries
     from app.stamped.models import StampedCustomer
-    from app.tries import Tries
 
 
 async def load_record(change: Change, connection: Connection, tries: Tries) -> CustomerRecord:

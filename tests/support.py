@@ -18,18 +18,18 @@ import httpx
 from app.attempt import NOTHING_DUE, Change, Failure, Link, Progress, TransferFailed
 from app.attempt import Consent as DueConsent
 from app.clock import Clock
-from app.connection import Connection
+from app.connections import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
 from app.ledger.database import Database
 from app.ledger.engines import read_url
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
-from app.redaction import Redactor
+from app.outbound.tries import Tries
 from app.settings import Settings
 from app.stamped.client import StampedAccount, StampedClient
+from app.telemetry.redaction import Redactor
 from app.transfer import Transfer, load_record
-from app.tries import Tries
 
 PUBLIC_KEY = "pubkey-Zq4vT1"
 PRIVATE_KEY = "key-Wm8rX2"
@@ -83,7 +83,7 @@ class FakeClock(Clock):
                 future.set_result(None)
 
     def _sleep(self, seconds: float) -> Awaitable[None]:
-        if sys._getframe(1).f_globals["__name__"] == "app.tries":
+        if sys._getframe(1).f_globals["__name__"] == "app.outbound.tries":
             self.slept.append(seconds)
             self.advance(seconds)
             return asyncio.sleep(0)

@@ -10,16 +10,16 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app.api import documentation as docs
 from app.api.answers import NO_STORE
-from app.calls import reason_phrase
 from app.ledger import reports
 from app.ledger.faults import DatabaseGone
+from app.outbound.calls import reason_phrase
 
 if TYPE_CHECKING:
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.engine import Engine
     from app.ledger.database import Database
-    from app.metrics import Metrics
+    from app.telemetry.metrics import Metrics
 
 _DATABASE_SECONDS = 2.0
 OLD_SECONDS = 1800  # a transfer that waits longer deserves a look

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.api.problems import ProblemError
     from app.api.security import Keyring
     from app.engine.upkeep import Upkeep
-    from app.metrics import Metrics
+    from app.telemetry.metrics import Metrics
 
 log = structlog.stdlib.get_logger("api")
 _PATHS = ("/webhooks/",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.redaction import Redactor, mask_email
+from app.telemetry.redaction import Redactor, mask_email
 
 _LABELS = frozenset({"customfieldname", "systemname", "tablename"})
 _HIDDEN = ("phone", "mobile", "address", "street", "birth", "company")

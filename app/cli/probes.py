@@ -9,19 +9,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from app.calls import CallError, Kind
 from app.catalog import CATALOG, Slug
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
 from app.ledger.engines import read_url
 from app.ledger.faults import DatabaseFault
 from app.main import SANDBOX_PATH, connection_of
-from app.redaction import Redactor
+from app.outbound.calls import CallError, Kind
 from app.settings import Settings, SettingsFault, load_settings
+from app.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from app.cli.client import Service
-    from app.connection import Connection
+    from app.connections import Connection
     from app.mapping import Mapping
 
 State = Literal["ok", "warn", "fail"]

@@ -17,7 +17,7 @@ from app.ledger import schema
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-    from app.redaction import Redactor
+    from app.telemetry.redaction import Redactor
 
 Found = tuple[Literal["ok", "warn", "fail"], str, str]
 _CONNECT_SECONDS = 5

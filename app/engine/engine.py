@@ -17,13 +17,13 @@ from app.engine.tasks import Tasks, Watchers, wait_at_most
 from app.engine.upkeep import Upkeep
 from app.ledger import attempts, claims, replicas, reports, triggers
 from app.ledger.faults import DatabaseGone, SchemaFault
-from app.metrics import Metrics
+from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.engine.runner import Key
     from app.engine.tasks import Watch
     from app.ledger.claims import Claim

@@ -18,11 +18,11 @@ from app.mapping import ValueFault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.connection import Connection
+    from app.connections import Connection
     from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.mapping import StampedFields
-    from app.tries import Tries
+    from app.outbound.tries import Tries
 
 
 _SOON_SECONDS = 0.05

@@ -18,22 +18,22 @@ from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.faults import DatabaseGone
-from app.logs import lines_about
+from app.outbound.tries import Tries
+from app.telemetry.logs import lines_about
 from app.transfer import Transfer, load_record
-from app.tries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.engine.pulse import Pulse
     from app.ledger.claims import Claim
     from app.ledger.customers import Customer
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered
-    from app.metrics import Metrics
+    from app.telemetry.metrics import Metrics
 
 log = structlog.stdlib.get_logger("transfer")
 

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from app.calls import CallError, Kind, classify
-from app.http_client import NOT_JSON, JsonClient
 from app.ipaas.models import is_endless, is_plain, linked, read_record
-from app.metrics import Metrics
+from app.outbound.calls import CallError, Kind, classify
+from app.outbound.http_client import NOT_JSON, JsonClient
+from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     import httpx
 
     from app.ipaas.models import CustomerRecord
-    from app.redaction import Redactor
+    from app.telemetry.redaction import Redactor
 
 _LOOK_UP, _WRITE_BACK = "look up the external ID", "write back"
 _CODE = re.compile(r"\b(AUTH|AUTZ|VALD|BIZL|NFND|INTL)-\w+")

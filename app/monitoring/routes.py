@@ -23,7 +23,7 @@ from app.monitoring.transfers import list_routes
 if TYPE_CHECKING:
     from app.api.security import Keyring
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.engine import Engine, Operations
     from app.ledger.database import Database
     from app.settings import Settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.clock import Clock
-    from app.connection import Connection
+    from app.connections import Connection
     from app.engine import Engine, Operations
     from app.ledger.database import Database
     from app.monitoring.rendering import Pages

@@ -7,16 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from app.calls import CallError
-from app.http_client import JsonClient
-from app.metrics import Metrics
-from app.redaction import basic_credentials
+from app.outbound.calls import CallError
+from app.outbound.http_client import JsonClient
 from app.stamped.models import StampedCustomer, customer_in, customers_in
+from app.telemetry.metrics import Metrics
+from app.telemetry.redaction import basic_credentials
 
 if TYPE_CHECKING:
     import httpx
 
-    from app.redaction import Redactor
+    from app.telemetry.redaction import Redactor
 
 EmailPlace = Literal["body", "query"]
 StampedFields = dict[str, Any]

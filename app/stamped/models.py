@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from app.calls import ENVELOPES
+from app.outbound.calls import ENVELOPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

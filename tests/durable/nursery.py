@@ -31,9 +31,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import app.main
 from app.clock import Clock
 from app.engine import Engine, dispatcher, entry
-from app.http_client import JsonClient
 from app.ledger import customers, engines, replicas
 from app.ledger.session import Session
+from app.outbound.http_client import JsonClient
 from app.sandbox import create_sandbox
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.store import Operation

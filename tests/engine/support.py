@@ -16,7 +16,7 @@ import httpx
 from sqlalchemy import select
 
 from app.clock import Clock
-from app.connection import Connection as Bridged
+from app.connections import Connection as Bridged
 from app.engine import Engine, Operations, Outcome
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import read_record
@@ -29,8 +29,8 @@ from app.ledger.stored import Stored
 from app.ledger.tables import transfers
 from app.ledger.triggers import NewTransfer
 from app.mapping import BUILT_IN, load_mapping
-from app.redaction import Redactor
 from app.stamped.client import StampedAccount, StampedClient
+from app.telemetry.redaction import Redactor
 from tests.support import IPAAS_TOKEN, IPAAS_URL, FakeClock, operation_of, sent
 
 P = ParamSpec("P")

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.calls import CallError, Kind
 from app.ipaas.client import IpaasAccount, IpaasClient, judge
-from app.redaction import Redactor
+from app.outbound.calls import CallError, Kind
+from app.telemetry.redaction import Redactor
 from tests.support import EMAIL, GUID, IPAAS_TOKEN, IPAAS_URL, RECORD, Answer, Wire, never, raising, reply, sent
 
 

@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.calls import CallError, Kind
-from app.redaction import Redactor
+from app.outbound.calls import CallError, Kind
 from app.stamped.client import EmailPlace, StampedAccount, StampedClient
 from app.stamped.models import StampedCustomer
+from app.telemetry.redaction import Redactor
 from tests.support import (
     EMAIL,
     PRIVATE_KEY,

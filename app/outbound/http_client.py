@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 import httpx
 from pydantic_core import from_json
 
-from app.calls import ENVELOPES, CallError, Kind, classify, cut, message_of, parse_retry_after
-from app.redaction import basic_credentials
-from app.wire import Unreadable, Wire, read
+from app.outbound.calls import ENVELOPES, CallError, Kind, classify, cut, message_of, parse_retry_after
+from app.outbound.wire import Unreadable, Wire, read
+from app.telemetry.redaction import basic_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from app.redaction import Redactor
+    from app.telemetry.redaction import Redactor
 
 NOT_JSON: Final = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

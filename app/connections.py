@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.ipaas.client import IpaasClient
     from app.mapping import Mapping
-    from app.redaction import Redactor
     from app.stamped.client import StampedClient
+    from app.telemetry.redaction import Redactor
 
 
 @dataclass(frozen=True, slots=True)

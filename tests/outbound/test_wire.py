@@ -8,8 +8,8 @@ import ssl
 import httpx
 import pytest
 
-from app.wire import Wire, read
-from tests.wire.support import CERTIFICATE, OK, Says, chunked, failure_of, ok, other_side, send, wire
+from app.outbound.wire import Wire, read
+from tests.outbound.support import CERTIFICATE, OK, Says, chunked, failure_of, ok, other_side, send, wire
 
 
 async def test_a_request_is_sent_as_it_is() -> None:

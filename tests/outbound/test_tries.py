@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.calls import CallError, Kind
-from app.tries import MAX_TRIES, Tries, pause_after
+from app.outbound.calls import CallError, Kind
+from app.outbound.tries import MAX_TRIES, Tries, pause_after
 from tests.support import FakeClock
 
 RETRYABLE = [Kind.THROTTLED, Kind.UNAVAILABLE, Kind.TIMEOUT]

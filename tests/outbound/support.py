@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.calls import CallError
-from app.http_client import JsonClient
-from app.redaction import Redactor
-from app.wire import Wire, read
+from app.outbound.calls import CallError
+from app.outbound.http_client import JsonClient
+from app.outbound.wire import Wire, read
+from app.telemetry.redaction import Redactor
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
 PATIENCE = 5  # seconds, of a test that fails

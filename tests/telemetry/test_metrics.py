@@ -8,9 +8,9 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import Metrics
-from app.redaction import Redactor
 from app.stamped.client import StampedAccount, StampedClient
+from app.telemetry.metrics import Metrics
+from app.telemetry.redaction import Redactor
 from tests.api.operating import Gate
 from tests.conftest import BridgeFactory
 from tests.support import (

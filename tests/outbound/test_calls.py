@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls import MESSAGE_LIMIT, CallError, Kind, classify, cut, message_of, parse_retry_after, reason_phrase
+from app.outbound.calls import (
+    MESSAGE_LIMIT,
+    CallError,
+    Kind,
+    classify,
+    cut,
+    message_of,
+    parse_retry_after,
+    reason_phrase,
+)
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 JSON = st.recursive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from app.calls import CallError, Kind
+from app.outbound.calls import CallError, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

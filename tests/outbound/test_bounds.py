@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.calls import Kind
-from app.wire import ANSWER_LIMIT, read
-from tests.wire.support import OK, Says, chunked, failure_of, ok, other_side, send, wire
+from app.outbound.calls import Kind
+from app.outbound.wire import ANSWER_LIMIT, read
+from tests.outbound.support import OK, Says, chunked, failure_of, ok, other_side, send, wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"

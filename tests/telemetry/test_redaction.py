@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.redaction import Redactor, basic_credentials, mask_email
+from app.telemetry.redaction import Redactor, basic_credentials, mask_email
 
 SECRETS = st.text(string.ascii_letters + string.digits + "-_.:/+=", min_size=4, max_size=40)
 LOCAL = st.text(

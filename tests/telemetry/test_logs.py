@@ -11,8 +11,8 @@ import httpx
 import pytest
 import structlog
 
-from app.logs import configure_logs
-from app.redaction import Redactor
+from app.telemetry.logs import configure_logs
+from app.telemetry.redaction import Redactor
 from tests.conftest import BridgeFactory
 from tests.support import (
     GUID,

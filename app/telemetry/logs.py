@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-    from app.redaction import Redactor
+    from app.telemetry.redaction import Redactor
 
 _TECHNICAL = frozenset({"timestamp", "level", "logger"})
 _QUIET = ("uvicorn.access", "httpx", "httpcore", "asyncio")
