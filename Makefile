@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test campaign bench bench-growth bench-replicas soak screenshots
+.PHONY: help setup demo run check test test-all fuzz campaign bench bench-growth bench-replicas soak screenshots
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -34,6 +34,12 @@ check: $(STAMP) ## Format, lint, types, arrows between rooms
 
 test: check ## Every check of the project, tests included
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-all: ## The fast part (no Chromium, no kills) on each Python found, 3.11 to 3.14, each in .venvs/<version>
+	@'$(PYTHON)' tools/test_all.py $(ARGS)
+
+fuzz: $(STAMP) ## Does OpenAPI say what the code does? Schemathesis, with a seed of its own (5 minutes; ARGS=--seconds=60)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (10 minutes)
 	@$(BIN)/python -m tests.campaign

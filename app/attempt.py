@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from app.catalog import CATALOG, Slug
 
 if TYPE_CHECKING:
-    from app.catalog import Slug
     from app.clock import Clock
     from app.ipaas.models import CustomerRecord
+    from app.outbound.calls import CallError
 
 Action = Literal["created", "updated"]
 Subscription = Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"]
@@ -93,6 +95,18 @@ class Failure:
     retryable: bool
     stamped: StampedAnswer = field(default_factory=StampedAnswer)
     retry_after: float | None = None
+
+    @classmethod
+    def of(cls, slug: Slug, status: int, reason: object = "", *, retryable: bool, **more: Any) -> Failure:
+        """`reason` follows the documented sentence."""
+        detail = f"{CATALOG[slug].sentence} {reason}".rstrip()
+        return cls(slug, status, detail, retryable=retryable, **more)
+
+    @classmethod
+    def of_call(cls, slug: Slug, error: CallError, stamped: StampedAnswer) -> Failure:
+        """With the status and the patience that the contract has for such an answer."""
+        kind, after = error.kind, error.retry_after
+        return cls.of(slug, kind.status, error, retryable=kind.retryable, stamped=stamped, retry_after=after)
 
 
 class TransferFailed(Exception):

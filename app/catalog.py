@@ -45,6 +45,11 @@ class Entry:
     documented: str = ""
 
     @property
+    def type(self) -> str:
+        """Where it is told."""
+        return self.slug.type
+
+    @property
     def message(self) -> str:
         """The documented message sentence in full."""
         return self.documented or self.sentence

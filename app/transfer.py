@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.attempt import NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
-from app.catalog import CATALOG, Slug
+from app.catalog import Slug
 from app.mapping import UnreadableConsent, ValueFault
 from app.outbound.calls import CallError, Kind
 
@@ -284,17 +284,9 @@ class _FailingAs:
         stamped = StampedAnswer()
         if self.slug is not Slug.NOT_LOADED:
             stamped = StampedAnswer(error.operation, error.status, error.message)
-        return Failure(
-            slug=self.slug,
-            status=error.kind.status,
-            detail=f"{CATALOG[self.slug].sentence} {error}",
-            retryable=error.kind.retryable,
-            stamped=stamped,
-            retry_after=error.retry_after,
-        )
+        return Failure.of_call(self.slug, error, stamped)
 
 
 def _refusal(slug: Slug, reason: str) -> Failure:
     """A failure that was found without asking anybody; only new data mend it."""
-    status = Kind.REFUSED.status
-    return Failure(slug=slug, status=status, detail=f"{CATALOG[slug].sentence} {reason}", retryable=False)
+    return Failure.of(slug, Kind.REFUSED.status, reason, retryable=False)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 import jmespath
 
+from app.outbound.reason_phrases import reason_phrase
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
@@ -68,7 +70,7 @@ class Bridge:
         response = self._client.request(method, path, json=body, headers=sent)
         milliseconds = response.elapsed.total_seconds() * 1000
         telling = {name: response.headers[name] for name in _SHOWN_HEADERS if name in response.headers}
-        status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
+        status = f"{response.status_code} {reason_phrase(response.status_code)}"
         style = "bold green" if response.is_success else "bold red"
         self._show("←", f"{status}, after {milliseconds:.0f} ms", style, telling, _json_of(response))
         return response

@@ -1,115 +1,209 @@
-"""Transfers as callers see them: results, problems, and everything about one."""
+"""What callers and operators get: each shape is built, sent and documented by its model."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from datetime import UTC, datetime
+import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.problems import problem_response, retry_after_header, transfer_problem
-from app.ledger.stored import load_failure
+from app.api.problems import Problem, problem_response
+from app.api.results import Moment, Result, Results
+from app.attempt import StampedAnswer
+from app.catalog import Slug
+from app.ledger.stored import Attempt as Tried
+from app.ledger.stored import Status, Stored, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import RowMapping
-
     from app.api.preferences import Preference
     from app.engine import Outcome
-    from app.ledger.stored import Stored
-
-NO_STORE = {"Cache-Control": "no-store"}
-_RESULT_STATUS = {"running": "accepted", "waiting": "accepted", "cancelled": "skipped"}
 
 
-def answer(
-    outcomes: Sequence[Outcome], preference: Preference, *, headers: dict[str, str] | None = None
-) -> Response:
+def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
     """200 with all results; 202 while one goes on; else the problem of the first failure."""
     transfers = [outcome.transfer for outcome in outcomes]
-    results = [result(transfer) for transfer in transfers]
-    headers = dict(headers or {})
+    results = [Result.of(transfer) for transfer in transfers]
+    headers = {}
     if preference.applied is not None:
         headers["Preference-Applied"] = preference.applied
     if outcomes and all(outcome.replayed for outcome in outcomes):
         headers["Idempotent-Replayed"] = "true"
     failed = next((transfer for transfer in transfers if transfer.status == "failed"), None)
     if failed is not None:
-        body = transfer_problem(failed)
+        problem = Problem.of_transfer(failed)
         if len(results) > 1:
-            body["results"] = results
+            problem.results = results
         failure = failed.documented_failure()
-        return problem_response(body, headers | retry_after_header(failure.retry_after if failure else None))
+        if failure is not None and failure.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(failure.retry_after))
+        return problem_response(problem, headers)
+    status = HTTPStatus.OK
     going_on = next((transfer for transfer in transfers if not transfer.is_final), None)
     if going_on is not None:
+        status = HTTPStatus.ACCEPTED
         headers["Location"] = f"/transfers/{going_on.id}"
-        return JSONResponse({"results": results}, HTTPStatus.ACCEPTED, headers)
-    return JSONResponse({"results": results}, headers=headers)
+    body = Results(results=results).model_dump_json()
+    return Response(body, status, headers, "application/json")
 
 
-def result(transfer: Stored) -> dict[str, Any]:
-    """The contract's Result."""
-    status = _RESULT_STATUS.get(transfer.status, transfer.status)
-    ended = status != "accepted"
-    return {
-        "transfer_id": transfer.id,
-        "tracking_guid": transfer.tracking_guid,
-        "customer_id": transfer.customer_id,
-        "status": status,
-        "action": transfer.action if ended else None,
-        "external_id": transfer.external_id,
-        "subscription": transfer.subscription if ended else None,
-        "reason": transfer.reason if ended else None,
-    }
+class _Transfer(Result):
+    status: Status  # type: ignore[assignment]  # all of them, not only those that callers see
+    scope: str = Field(examples=["customer/updated"])
+    trigger: Trigger = Field(
+        description="webhook; manual: sent by hand; sync: one of many; verify: after a call without an answer"
+    )
+    error: Any
+    attempts_made: int
+    next_attempt_at: Moment | None = Field(description="While it waits for its next try")
+    superseded_by: str | None = Field(description="The transfer that made it needless")
+    created_at: Moment
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, transfer: Stored, **told: Any) -> Self:
+        """With its own status, and why it has it."""
+        told |= {"status": transfer.status, "reason": transfer.reason, "attempts_made": transfer.attempts}
+        due = transfer.next_attempt_at if transfer.status == "waiting" else None
+        return super().of(transfer, next_attempt_at=due, **told)
 
 
-def item(transfer: Stored) -> dict[str, Any]:
+class TransferItem(_Transfer):
     """A transfer in a list."""
-    return result(transfer) | {
-        "status": transfer.status,
-        "reason": transfer.reason,
-        "scope": transfer.scope,
-        "trigger": transfer.trigger,
-        "error": transfer.error,
-        "attempts_made": transfer.attempts,
-        "next_attempt_at": moment(transfer.next_attempt_at if transfer.status == "waiting" else None),
-        "superseded_by": transfer.superseded_by,
-        "created_at": moment(transfer.created_at),
-        "finished_at": moment(transfer.finished_at),
-    }
+
+    error: Slug | None
 
 
-def everything(transfer: Stored, attempts: Sequence[RowMapping]) -> dict[str, Any]:
-    """One transfer with its attempts, its error and its record."""
-    return item(transfer) | {
-        "destination": transfer.destination,
-        "promised": transfer.promised,
-        "attempts": [_attempt(row) for row in attempts],
-        "error": transfer_problem(transfer) if transfer.failure else None,
-        "record": json.loads(transfer.record) if transfer.record else None,
-        "record_hash": transfer.record_hash,
-    }
+class TransferPage(BaseModel):
+    """Transfers, newest first."""
+
+    items: list[TransferItem]
+    next: str | None = Field(description="The `cursor` of the next page; null = there is none", examples=["1041"])
+
+    @classmethod
+    def of(cls, found: Sequence[Stored], limit: int) -> Self:
+        """Of one more than are shown, if there is one."""
+        items = [TransferItem.of(each) for each in found[:limit]]
+        return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
-def moment(seconds: float | None) -> str | None:
-    """A time as ISO 8601 in UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class Attempt(BaseModel):
+    """One attempt; `steps` has the seconds of each of its steps."""
+
+    started_at: Moment
+    finished_at: Moment
+    outcome: str = Field(examples=["failed"])
+    error: Slug | None
+    detail: str | None
+    stamped: StampedAnswer | None
+    steps: dict[str, float] = Field(examples=[{"load": 0.0, "link": 0.0, "upsert": 0.1842}])
+
+    @classmethod
+    def of(cls, attempt: Tried) -> Self:
+        """Of what is kept."""
+        same = {name: getattr(attempt, name) for name in ("started_at", "finished_at", "outcome", "steps")}
+        failure = attempt.failure
+        told = {name: getattr(failure, name, None) for name in ("detail", "stamped")}
+        return cls(**same | told, error=failure.slug if failure else None)
 
 
-def _attempt(row: RowMapping) -> dict[str, Any]:
-    failure = load_failure(row["failure"])
-    return {
-        "started_at": moment(row["started_at"]),
-        "finished_at": moment(row["finished_at"]),
-        "outcome": row["outcome"],
-        "error": failure.slug.value if failure else None,
-        "detail": failure.detail if failure else None,
-        "stamped": asdict(failure.stamped) if failure else None,
-        "steps": json.loads(row["steps"]),
-    }
+class Transfer(_Transfer):
+    """Everything about one."""
+
+    error: Problem | None
+    destination: str | None = Field(description="iPaaS.com's subscription id", examples=["1796"])
+    promised: bool = Field(description="A 202 was answered: the service retries it by itself")
+    attempts: list[Attempt]
+    record: dict[str, Any] | None = Field(description="As it was received; null when its time to be kept is over")
+    record_hash: str | None
+
+    @classmethod
+    def told(cls, transfer: Stored, attempts: Sequence[Tried]) -> Self:
+        """With its attempts, its error and its record."""
+        return cls.of(
+            transfer,
+            error=Problem.of_transfer(transfer) if transfer.failure else None,
+            attempts=[Attempt.of(each) for each in attempts],
+            record=json.loads(transfer.record) if transfer.record else None,
+        )
+
+
+class SyncStarted(BaseModel):
+    """A sync that runs in the background."""
+
+    sync_id: str
+
+    @classmethod
+    def at(cls, response: Response, sync_id: str) -> Self:
+        """The response says where to follow it."""
+        response.headers["Location"] = f"/syncs/{sync_id}"
+        return cls(sync_id=sync_id)
+
+
+class RetryCount(BaseModel):
+    """What a dry run found."""
+
+    dry_run: Literal[True]
+    total: int
+
+
+class SyncCounts(BaseModel):
+    """How far a sync got; `remaining` 0 = it has ended."""
+
+    sync_id: str
+    kind: Literal["customers", "retry"]
+    created_at: Moment
+    cancelled_at: Moment | None
+    total: int
+    succeeded: int
+    skipped: int
+    failed: int
+    cancelled: int
+    remaining: int
+
+
+class Rejection(BaseModel):
+    """A request that was refused before it became a transfer; never its content."""
+
+    at: Moment
+    status: int
+    error: Slug
+    reason: str
+    address: str | None = Field(description="The caller's", examples=["203.0.113.7"])
+
+
+class Rejections(BaseModel):
+    """The newest 200, newest first."""
+
+    items: list[Rejection]
+
+
+class Phase(BaseModel):
+    """Of the process; it answers at all."""
+
+    status: Literal["ok", "starting"]
+
+
+class CatalogEntry(BaseModel):
+    """One documented error."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    slug: Slug
+    type: str = Field(examples=[Slug.SUBSCRIPTION.type])
+    title: str
+    statuses: list[int]
+    sentence: str = Field(description="What every `detail` of it begins with")
+    message: str
+    description: str
+    resolution: str
+
+
+class Catalog(BaseModel):
+    """Every documented error."""
+
+    errors: list[CatalogEntry]

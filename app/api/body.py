@@ -1,49 +1,96 @@
-"""Request bodies: plain JSON up to 1 MiB of real bytes."""
+"""Request bodies: plain JSON up to 1 MiB of real bytes, read after the key."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from contextlib import suppress
 from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
+from fastapi import APIRouter, Security
+from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
 
-from app.api.problems import ProblemError
-from app.catalog import Slug
+from app.api import refusals
+from app.api.problems import NOT_JSON, ProblemError
+from app.api.security import Door
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Callable, Coroutine
 
 BODY_LIMIT: Final = 1024 * 1024
 _MOST_DRAINED = 32 * BODY_LIMIT  # many clients see no answer before they have sent everything
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-async def read_json(request: Request, *, or_nothing: bool = False) -> Any:
-    """The body as JSON. Raises ProblemError 415, 413 or 400; a missing media type is taken for JSON.
+def operator_router(tag: str, door: Door) -> APIRouter:
+    """Its calls need the operator's key."""
+    return APIRouter(
+        tags=[tag], route_class=PrivateRoute, dependencies=[Security(door)], responses=refusals.OF_OPERATORS
+    )
 
-    With `or_nothing` an empty body is None, whatever its media type.
-    """
-    if "content-encoding" in request.headers:
-        raise ProblemError(Slug.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    if not or_nothing:
-        _require_json(request)
+
+class PrivateRoute(APIRoute):
+    """The key before the body, the body within its bounds, and an answer that no cache keeps."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Around FastAPI's own, which reads the body, without any limit, before it asks for the key."""
+        handle = super().get_route_handler()
+        optional = self.body_field is not None and not self.body_field.field_info.is_required()
+        doors = [each.dependency for each in self.dependencies if isinstance(each.dependency, Door)]
+
+        async def keyed(request: Request) -> Response:
+            for door in doors:
+                door.require(request)
+            response = await handle(_Bounded(request, optional=optional))
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        return keyed
+
+
+class _Bounded(Request):
+    """Gives FastAPI what `read_json` reads."""
+
+    def __init__(self, request: Request, *, optional: bool) -> None:
+        super().__init__(request.scope, request.receive)
+        self._optional = optional
+        self._raw = b""
+
+    async def body(self) -> bytes:
+        """Raises ProblemError 415 or 413."""
+        self._raw = await _read_body(self, optional=self._optional)
+        return self._raw
+
+    async def json(self) -> Any:
+        """Raises ProblemError 400."""
+        return _parsed(self._raw)
+
+
+async def read_json(request: Request) -> Any:
+    """The body as JSON. Raises ProblemError 415, 413 or 400; a missing media type is taken for JSON."""
+    return _parsed(await _read_body(request))
+
+
+async def _read_body(request: Request, *, optional: bool = False) -> bytes:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind, _, subtype = media_type.partition("/")
+    is_json = kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+    if "content-encoding" in request.headers or not (is_json or optional):
+        raise ProblemError(refusals.OTHER_MEDIA_TYPE)
     raw = await _read(request)
-    if or_nothing:
-        if not raw.strip():
-            return None
-        _require_json(request)
-    try:
+    if raw and not is_json:
+        raise ProblemError(refusals.OTHER_MEDIA_TYPE)
+    return raw
+
+
+def _parsed(raw: bytes) -> Any:
+    with suppress(ValueError):
         body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-    except ValueError:
-        raise _not_json() from None
-    if _has_infinity(body):
-        raise _not_json()
-    return body
-
-
-def _not_json() -> ProblemError:
-    return ProblemError(Slug.INVALID_REQUEST, HTTPStatus.BAD_REQUEST, "The body is not JSON.")
+        if not _has_infinity(body):
+            return body
+    raise ProblemError(NOT_JSON)
 
 
 def _has_infinity(value: Any) -> bool:
@@ -53,13 +100,6 @@ def _has_infinity(value: Any) -> bool:
     elif not isinstance(value, list):
         return isinstance(value, float) and isinf(value)
     return any(_has_infinity(item) for item in value if isinstance(item, float | dict | list))
-
-
-def _require_json(request: Request) -> None:
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    kind, _, subtype = media_type.partition("/")
-    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
-        raise ProblemError(Slug.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 async def _read(request: Request) -> bytes:
@@ -74,6 +114,5 @@ async def _read(request: Request) -> bytes:
             break
     if size > BODY_LIMIT:
         chunks.clear()
-        headers = {"Connection": "close"}
-        raise ProblemError(Slug.PAYLOAD_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=headers)
+        raise ProblemError(refusals.TOO_LARGE)
     return b"".join(chunks)

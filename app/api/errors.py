@@ -1,80 +1,48 @@
-"""The catalogue for callers: `GET /errors`, and a page for each problem `type`."""
+"""The catalogue for callers: `GET /errors`, and what answers at each problem's `type`."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, FileSystemLoader
+from fastapi import APIRouter, Request, Response
 
-from app.api import documentation as docs
-from app.api.problems import ProblemError
+from app.api.answers import Catalog, CatalogEntry
+from app.api.openapi import A_PAGE, ANY_PROBLEM, Responses, refused
+from app.api.problems import NOT_FOUND, ProblemError
 from app.catalog import CATALOG, Entry, Slug
 
-_PAGES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept",
 }
-_STYLE = Path(__file__).parent.joinpath("templates", "errors.css").read_text(encoding="utf-8")
+_OR_A_PAGE: Responses = {200: {"content": A_PAGE}}
+Page = Callable[[Request, Entry | None], Response | None]
 
 
-def error_routes() -> APIRouter:
-    """Open to all."""
-    router = APIRouter(tags=["errors"])
+def error_routes(page: Page) -> APIRouter:
+    """Open to all. `page` shows an entry, or all of them, to a browser, and is None for other callers."""
+    router = APIRouter(tags=["errors"], responses=ANY_PROBLEM)
 
-    @router.get("/errors", summary="Every documented error", responses=docs.CATALOG_RESPONSES)
-    async def errors(request: Request) -> Response:
-        if _wants_html(request):
-            return _page("errors.html", entries=CATALOG.values())
-        return JSONResponse({"errors": [_shown(entry) for entry in CATALOG.values()]}, headers=_HEADERS)
+    @router.head("/errors", include_in_schema=False)
+    @router.get("/errors", summary="Every documented error", response_model=Catalog, responses=_OR_A_PAGE)
+    async def errors(request: Request, response: Response) -> Any:
+        response.headers.update(_HEADERS)
+        return page(request, None) or Catalog.model_validate({"errors": list(CATALOG.values())})
 
-    @router.get("/errors/style.css", include_in_schema=False)
-    async def style() -> Response:
-        return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
-
+    @router.head("/errors/{slug}", include_in_schema=False)
     @router.get(
         "/errors/{slug}",
         summary="One documented error; the `type` of a problem",
-        responses=docs.ERROR_RESPONSES,
+        response_model=CatalogEntry,
+        responses=_OR_A_PAGE | refused(NOT_FOUND),
     )
-    async def error(slug: str, request: Request) -> Response:
+    async def error(slug: str, request: Request, response: Response) -> Any:
         if slug not in set(Slug):
-            raise ProblemError(Slug.NOT_FOUND, HTTPStatus.NOT_FOUND)
+            raise ProblemError(NOT_FOUND)
+        response.headers.update(_HEADERS)
         entry = CATALOG[Slug(slug)]
-        if _wants_html(request):
-            return _page("error.html", entry=entry)
-        return JSONResponse(_shown(entry), headers=_HEADERS)
+        return page(request, entry) or CatalogEntry.model_validate(entry)
 
     return router
-
-
-def _wants_html(request: Request) -> bool:
-    """Browsers name text/html; programs name JSON, anything, or nothing."""
-    return "text/html" in request.headers.get("accept", "").lower()
-
-
-def _page(template: str, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_PAGES.get_template(template).render(**values), headers=_HEADERS)
-
-
-def _shown(entry: Entry) -> dict[str, Any]:
-    return {
-        "slug": entry.slug.value,
-        "type": entry.slug.type,
-        "title": entry.title,
-        "statuses": list(entry.statuses),
-        "sentence": entry.sentence,
-        "message": entry.message,
-        "description": entry.description,
-        "resolution": entry.resolution,
-    }

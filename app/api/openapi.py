@@ -1,87 +1,105 @@
-"""Builds the pieces of OpenAPI that FastAPI cannot see, since bodies are read and answers are written by hand."""
+"""What OpenAPI shows beside the models: which problems a call may end in, and headers of answers."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from functools import reduce
+from http import HTTPStatus
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from fastapi import FastAPI
+from pydantic import BaseModel
 
-OPERATOR_SECURITY: list[dict[str, Any]] = [{"operatorKey": []}]
-_shown_examples: list[dict[str, Any]] = []
+from app.api.problems import BROKEN, MEDIA_TYPE, OTHER_METHOD, Problem, Refusal
 
+Responses = dict[int | str, dict[str, Any]]
 
-def header(name: str, description: str, example: str) -> dict[str, Any]:
-    """A header of a request."""
-    schema = {"type": "string"}
-    return {"in": "header", "name": name, "description": description, "example": example, "schema": schema}
-
-
-def query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter of a query."""
-    return {"in": "query", "name": name, "description": description, "schema": schema}
-
-
-def told(name: str, description: str, schema: str = "string") -> dict[str, Any]:
-    """A header of an answer."""
-    return {name: {"description": description, "schema": {"type": schema}}}
-
-
-def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """An operator's request body."""
-    schema = model.model_json_schema()
-    content = {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {})), "example": example}}
-    return {"security": OPERATOR_SECURITY, "requestBody": {"required": True, "content": content}}
+_JSON = "application/json"
+A_PAGE: Final = {"text/html": {"schema": {"type": "string"}}}  # for browsers
+_NULL = "\0null"  # stands for null in examples: FastAPI drops what is None
+_HEADERS: Final = {
+    name: {"description": what, "schema": {"type": "integer" if name == "Retry-After" else "string"}}
+    for name, what in {
+        "Location": "Where to follow it",
+        "Preference-Applied": "The preference that was met, where one was",
+        "Idempotent-Replayed": "`true`: the recorded answer of a repeat; Stamped.io was not called",
+        "Retry-After": "Seconds until it makes sense to try again",
+        "WWW-Authenticate": "`Bearer`",
+        "Allow": "With 405: the methods of this address",
+    }.items()
+}
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Without references, which would point to the root of the whole document."""
-    if isinstance(schema, list):
-        return [_inlined(each, definitions) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(each, definitions) for name, each in schema.items()}
+def answered(
+    when: str,
+    *headers: str,
+    status: int = HTTPStatus.OK,
+    model: type[BaseModel] = Problem,
+    examples: Mapping[str, Problem] = MappingProxyType({}),
+) -> Responses:
+    """An answer of this model, with examples by name."""
+    told = {
+        name: {"value": _replaced(each.model_dump(mode="json", exclude_unset=True), None, _NULL)}
+        for name, each in examples.items()
+    }
+    content = {_JSON: {"examples": told}} if told else {}
+    documented = {name: _HEADERS[name] for name in headers if name in _HEADERS}
+    return {int(status): {"description": when, "model": model, "content": content, "headers": documented}}
 
 
-def _named(**named: dict[str, Any]) -> dict[str, Any]:
-    _shown_examples.extend(named.values())
-    return {"examples": {name.replace("_", " "): {"value": value} for name, value in named.items()}}
+def refused(*refusals: Refusal) -> Responses:
+    """The problems that refuse a call."""
+    return either(
+        *(
+            answered(each.when, *each.sends, status=each.status, examples={each.when.rstrip("."): each.problem()})
+            for each in refusals
+        )
+    )
 
 
-def problem(description: str, headers: dict[str, Any] | None = None, /, **named: dict[str, Any]) -> dict[str, Any]:
-    """An answer that is a problem, with examples by name."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    content = {"application/problem+json": {"schema": schema, **_named(**named)}}
-    return {"description": description, "content": content} | ({"headers": headers} if headers else {})
+def either(*answers: Responses) -> Responses:
+    """All of these; those with the same status are told as one."""
+    return reduce(_both, answers, {})
 
 
-def answer(
-    description: str, model: type[BaseModel], headers: dict[str, Any] | None = None, /, **named: dict[str, Any]
-) -> dict[str, Any]:
-    """An answer of this shape, with examples by name."""
-    shown = {"description": description, "model": model, "content": {"application/json": _named(**named)}}
-    return shown | ({"headers": headers} if headers else {})
+def _both(one: Any, other: Any) -> Any:
+    if isinstance(one, dict):
+        return {**one, **other, **{name: _both(one[name], other[name]) for name in one.keys() & other.keys()}}
+    return f"{one} Or: {other}" if isinstance(one, str) and one != other else other
 
 
-def complete_answers(paths: dict[str, Any]) -> None:
-    """Put members that are null back into the examples, where FastAPI drops them; and the answers in order."""
-    whole = {_fingerprint(example): example for example in _shown_examples}
-    for operation in (operation for methods in paths.values() for operation in methods.values()):
-        operation["responses"] = dict(sorted(operation["responses"].items()))
-        for response in operation["responses"].values():
-            for content in response.get("content", {}).values():
-                for example in content.get("examples", {}).values():
-                    example["value"] = whole.get(_fingerprint(example["value"]), example["value"])
+class DocumentedAPI(FastAPI):
+    """FastAPI, but that problems have their media type, examples their nulls, and answers an order."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Made once."""
+        if self.openapi_schema is None:
+            for method, operation in chain.from_iterable(
+                each.items() for each in super().openapi()["paths"].values()
+            ):
+                operation["responses"] = _replaced(dict(sorted(operation["responses"].items())), _NULL, None)
+                for content in (answer.get("content", {}) for answer in operation["responses"].values()):
+                    if content.get(_JSON, {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
+                        content[MEDIA_TYPE] = content.pop(_JSON)
+                        content.update(A_PAGE if method == "get" else {})
+        return super().openapi()
 
 
-def _fingerprint(example: Any) -> str:
-    return json.dumps(_without_nulls(example), sort_keys=True)
-
-
-def _without_nulls(value: Any) -> Any:
+def _replaced(value: Any, old: object, new: object) -> Any:
+    """`old` by `new`, all the way down."""
     if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+        return {name: _replaced(each, old, new) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_replaced(each, old, new) for each in value]
+    return new if value == old else value
+
+
+ANY_PROBLEM: Final[Responses] = {
+    "default": answered(
+        "Whatever else goes wrong is a problem, too.",
+        "Allow",
+        examples={"internal error": BROKEN.problem(), "other method": OTHER_METHOD.problem()},
+    )[HTTPStatus.OK]
+}

@@ -1,126 +1,175 @@
-"""Problem answers (RFC 9457), built from the catalogue and nowhere else."""
+"""Problem answers (RFC 9457): each kind is defined once, answers, documents itself, and is its own example."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import structlog
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
+from app.api.results import Result
+from app.attempt import Failure, StampedAnswer
 from app.catalog import CATALOG, Slug
 from app.engine import NotTaking
+from app.intake import WrongBody
+from app.ipaas.models import faults_of
 from app.ledger.faults import DatabaseGone
+from app.ledger.stored import Stored
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from fastapi import FastAPI
-    from starlette.requests import Request
-
-    from app.ledger.stored import Stored
-
-MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE: Final = "application/problem+json"
 log = structlog.stdlib.get_logger("api")
 
-_LATER_SECONDS = 10
-_BY_STATUS = {
-    HTTPStatus.NOT_FOUND: Slug.NOT_FOUND,
-    HTTPStatus.METHOD_NOT_ALLOWED: Slug.METHOD_NOT_ALLOWED,
-}
+Page = Callable[[Request, "Problem", Mapping[str, str] | None], Response | None]
 
 
-class ProblemError(Exception):
-    """A request is answered with this problem. `hint` follows the catalogue's sentence in `detail`."""
+class Fault(BaseModel):
+    """One thing that is wrong with a body or a query."""
 
-    def __init__(
-        self,
-        slug: Slug,
-        status: int,
-        hint: str = "",
-        *,
-        errors: list[dict[str, str]] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(slug)
-        self.slug = slug
-        self.status = status
-        self.hint = hint
-        self.errors = errors
-        self.headers = headers
+    pointer: str = Field(description="JSON pointer (RFC 6901)")
+    detail: str
 
 
-def problem_body(slug: Slug, status: int, hint: str = "", **members: Any) -> dict[str, Any]:
-    """A problem that is not about one transfer."""
-    entry = CATALOG[slug]
-    return {
-        "type": slug.type,
-        "title": entry.title,
-        "status": status,
-        "detail": f"{entry.sentence} {hint}".rstrip(),
-        "description": entry.description,
-        "resolution": entry.resolution,
-        **members,
-    }
+class Problem(BaseModel):
+    """RFC 9457. Those about a transfer have `instance` and what follows `resolution`; `errors` names wrong shapes.
+
+    A member that was not set is left out; one that is null is told.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    description: str
+    resolution: str
+    retryable: bool | None = None
+    tracking_guid: str | None = None
+    customer_id: str | None = None
+    external_id: str | None = Field(None, description="What is already saved at Stamped.io")
+    stamped: StampedAnswer | None = Field(None, description="All null when Stamped.io was not asked")
+    errors: list[Fault] | None = None
+    results: list[Result] | None = Field(None, description="Of all notifications, where there were several")
+
+    @classmethod
+    def of(cls, slug: Slug, status: int, detail: str, **members: Any) -> Problem:
+        """With the words of the catalogue."""
+        about = CATALOG[slug]
+        words = {"title": about.title, "description": about.description, "resolution": about.resolution}
+        return cls(type=slug.type, status=status, detail=detail, **words, **members)
+
+    @classmethod
+    def of_failure(cls, failure: Failure, transfer_id: str, **ids: str | None) -> Problem:
+        """The documented error of a transfer."""
+        members = {"retryable": failure.retryable, "stamped": failure.stamped, **ids}
+        instance = f"/transfers/{transfer_id}"
+        return cls.of(failure.slug, failure.status, failure.detail, instance=instance, **members)
+
+    @classmethod
+    def of_transfer(cls, transfer: Stored) -> Problem:
+        """Of one whose last attempt failed. Raises ValueError for any other."""
+        failure = transfer.documented_failure()
+        if failure is None:
+            message = "only a transfer that failed has a problem"
+            raise ValueError(message)
+        ids = {name: getattr(transfer, name) for name in ("tracking_guid", "customer_id", "external_id")}
+        return cls.of_failure(failure, transfer.id, **ids)
 
 
-def transfer_problem(transfer: Stored) -> dict[str, Any]:
-    """The documented error of a transfer whose last attempt failed."""
-    failure = transfer.documented_failure()
-    if failure is None:
-        message = "only a transfer that failed has a problem"
-        raise ValueError(message)
-    entry = CATALOG[failure.slug]
-    return {
-        "type": failure.slug.type,
-        "title": entry.title,
-        "status": failure.status,
-        "detail": failure.detail,
-        "instance": f"/transfers/{transfer.id}",
-        "description": entry.description,
-        "resolution": entry.resolution,
-        "retryable": failure.retryable,
-        "tracking_guid": transfer.tracking_guid,
-        "customer_id": transfer.customer_id,
-        "external_id": transfer.external_id,
-        "stamped": asdict(failure.stamped),
-    }
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One way to refuse a request, and `when`. `hint` follows the catalogue's sentence; `errors`: an example."""
+
+    when: str
+    slug: Slug
+    status: int
+    hint: str = ""
+    sends: Mapping[str, str] = field(default_factory=dict)
+    errors: Sequence[Fault] | None = None
+
+    def problem(self, hint: str | None = None, errors: Sequence[Fault] | None = None) -> Problem:
+        """What the caller gets; without anything, the example."""
+        faults = self.errors if errors is None else errors
+        detail = f"{CATALOG[self.slug].sentence} {self.hint if hint is None else hint}".rstrip()
+        return Problem.of(self.slug, self.status, detail, **({} if faults is None else {"errors": faults}))
 
 
-def problem_response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
+class ProblemError(HTTPException):
+    """A request is refused so."""
+
+    def __init__(self, refusal: Refusal, hint: str | None = None, errors: Sequence[Fault] | None = None) -> None:
+        self.slug = refusal.slug
+        self.problem = refusal.problem(hint, errors)
+        super().__init__(refusal.status, refusal.when, dict(refusal.sends))
+
+
+NOT_JSON: Final = Refusal("Not JSON.", Slug.INVALID_REQUEST, 400, "The body is not JSON.")
+_NO_SCOPE = [Fault(pointer="/notifications/0/scope", detail="Field required.")]
+WRONG_SHAPE: Final = Refusal("A wrong shape.", Slug.INVALID_REQUEST, 422, "See `errors`.", errors=_NO_SCOPE)
+NOT_FOUND: Final = Refusal("No such address.", Slug.NOT_FOUND, 404)
+OTHER_METHOD: Final = Refusal("Other method.", Slug.METHOD_NOT_ALLOWED, 405, sends={"Allow": "GET"})
+UNAVAILABLE: Final = Refusal(
+    "Starting, stopping, or without its database.", Slug.SERVICE_UNAVAILABLE, 503, sends={"Retry-After": "10"}
+)
+BROKEN: Final = Refusal("A fault of its own.", Slug.INTERNAL_ERROR, 500)
+_OF_THE_ROUTER = {each.status: each.slug for each in (NOT_FOUND, OTHER_METHOD)}
+
+
+def wrong(faults: Iterable[Mapping[str, str]]) -> ProblemError:
+    """A wrong shape, by pointer and detail of each fault."""
+    return ProblemError(WRONG_SHAPE, errors=[Fault(**each) for each in faults])
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that carries a problem; no cache may keep it."""
-    return JSONResponse(body, body["status"], {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+    body = problem.model_dump_json(exclude_unset=True)
+    return Response(body, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
-def retry_after_header(seconds: float | None) -> dict[str, str]:
-    """`Retry-After` in whole seconds, rounded up."""
-    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
+def install_problem_handlers(
+    app: FastAPI, on_rejection: Callable[[Request, ProblemError], None], page: Page
+) -> None:
+    """Every error answer of the application is a problem, also those of FastAPI and of the router itself.
 
+    `page` shows it to a browser, and is None for other callers.
+    """
 
-def install_problem_handlers(app: FastAPI, on_rejection: Callable[[Request, ProblemError], None]) -> None:
-    """Every error answer of the application is a problem, also those of the router itself."""
+    def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+        varies = {"Vary": "Accept"} if request.method in {"GET", "HEAD"} else {}
+        return page(request, problem, headers) or problem_response(problem, {**varies, **(headers or {})})
 
     @app.exception_handler(ProblemError)
-    async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
+    async def on_problem(request: Request, error: ProblemError) -> Response:
         on_rejection(request, error)
-        members: dict[str, Any] = {} if error.errors is None else {"errors": error.errors}
-        return problem_response(problem_body(error.slug, error.status, error.hint, **members), error.headers)
+        return answer(request, error.problem, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_wrong_request(request: Request, error: RequestValidationError) -> Response:
+        faults = error.errors()
+        nothing = [fault["loc"] for fault in faults] == [("body",)] and faults[0]["type"] == "missing"
+        return await on_problem(request, ProblemError(NOT_JSON) if nothing else wrong(faults_of(faults, skip=1)))
+
+    @app.exception_handler(WrongBody)
+    async def on_wrong_body(request: Request, error: WrongBody) -> Response:
+        return await on_problem(request, wrong(error.faults))
 
     @app.exception_handler(HTTPException)
-    async def on_http_error(_request: Request, error: HTTPException) -> JSONResponse:
-        slug = _BY_STATUS.get(HTTPStatus(error.status_code), Slug.INVALID_REQUEST)
-        return problem_response(problem_body(slug, error.status_code), error.headers)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        slug = _OF_THE_ROUTER.get(error.status_code, Slug.INVALID_REQUEST)
+        return answer(request, Problem.of(slug, error.status_code, CATALOG[slug].sentence), error.headers)
 
     @app.exception_handler(NotTaking)
     @app.exception_handler(DatabaseGone)
-    async def on_not_taking(_request: Request, _error: Exception) -> JSONResponse:
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        return problem_response(problem_body(Slug.SERVICE_UNAVAILABLE, status), retry_after_header(_LATER_SECONDS))
+    async def on_not_taking(request: Request, _error: Exception) -> Response:
+        return answer(request, UNAVAILABLE.problem(), UNAVAILABLE.sends)
 
     @app.exception_handler(Exception)
-    async def on_fault(_request: Request, error: Exception) -> JSONResponse:
+    async def on_fault(request: Request, error: Exception) -> Response:
         log.error("request broke", exc_info=error)
-        return problem_response(problem_body(Slug.INTERNAL_ERROR, 500))
+        return answer(request, BROKEN.problem())

@@ -2,169 +2,109 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, HTTPException, Path, Query, Response, status
 
-from app.api import documentation as docs
-from app.api.answers import NO_STORE, answer, everything, item
-from app.api.body import read_json
-from app.api.operators import private_json, read_as, seconds_of, sync_started
-from app.api.preferences import read_preference
+from app.api import examples, refusals
+from app.api.answers import RetryCount, SyncStarted, Transfer, TransferPage, answer
+from app.api.body import operator_router
+from app.api.openapi import answered, either, refused
+from app.api.preferences import Wait
 from app.api.problems import ProblemError
-from app.catalog import Slug
+from app.api.results import Results
+from app.api.security import Door
+from app.api.syncs import STARTED
 from app.engine import Operations
-from app.ipaas.models import OptionalId, read_guid
+from app.filters import DEFAULT_LIMIT, ListFilter, RetryFilter
+from app.ipaas.models import read_guid
 from app.ledger import reports
 from app.ledger.database import Database
-from app.ledger.reports import LIST_LIMIT, Filter
-from app.ledger.stored import Status
+from app.ledger.stored import Stored
 
-if TYPE_CHECKING:
-    from app.api.security import Keyring
-    from app.ledger.stored import Stored
-
+_TransferId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+_COUNTED = answered("A dry run: how many would run again.", model=RetryCount)
 log = structlog.stdlib.get_logger("operators")
-_DEFAULT_LIMIT = 50
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    status: Status | None = None
-    customer_id: OptionalId = None
-    error: Slug | None = None
-    since: datetime | None = None
-    tracking_guid: OptionalId = None
-    sync_id: OptionalId = None
-    limit: int = Field(_DEFAULT_LIMIT, ge=1, le=LIST_LIMIT)
-    cursor: int | None = Field(None, ge=0, le=2**62)
-
-
-class RetryRequest(BaseModel):
-    """Which transfers to run again; a dry run only counts them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    status: Literal["failed", "cancelled"] = "failed"
-    error: Slug | None = None
-    since: datetime | None = None
-    dry_run: bool = False
-
-
-def transfer_routes(operations: Operations, database: Database, keyring: Keyring) -> APIRouter:
+def transfer_routes(operations: Operations, database: Database, door: Door) -> APIRouter:
     """All need the operator's key."""
-    router = APIRouter(tags=["transfers"], responses=docs.OPERATOR_RESPONSES)
-    secured = {"security": docs.OPERATOR_SECURITY}
+    router = operator_router("transfers", door)
 
-    @router.get(
-        "/transfers",
-        summary="Transfers, newest first",
-        responses=docs.LIST_RESPONSES,
-        openapi_extra=secured | docs.LIST_PARAMETERS,
-    )
-    async def transfers(request: Request) -> Response:
-        keyring.require_operator(request)
-        query = read_as(_Query, {name: value for name, value in request.query_params.items() if value})
-        wanted = Filter(
-            status=query.status,
-            customer_id=query.customer_id,
-            error=query.error,
-            since=seconds_of(query.since),
-            tracking_guid=query.tracking_guid,
-            sync_id=query.sync_id,
-            cursor=query.cursor,
-        )
-        found = await database.read(reports.listed, wanted, query.limit + 1)
-        more = len(found) > query.limit
-        found = found[: query.limit]
-        return private_json(
-            {"items": [item(each) for each in found], "next": str(found[-1].seq) if more else None}
-        )
+    @router.get("/transfers", summary="Transfers, newest first", responses=refusals.OF_QUERIES)
+    async def transfers(query: Annotated[ListFilter, Query()]) -> TransferPage:
+        limit = query.limit or DEFAULT_LIMIT
+        return TransferPage.of(await database.read(reports.listed, query.filter, limit + 1), limit)
 
     @router.post(
         "/transfers/retry",
         summary="Run all failed transfers again",
-        status_code=202,
-        responses=docs.RETRY_ALL_RESPONSES,
-        openapi_extra=docs.body_of(RetryRequest, {"status": "failed", "dry_run": True}),
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=None,
+        responses=either(_COUNTED, STARTED, refusals.OF_BODIES),
     )
-    async def retry_all(request: Request) -> Response:
+    async def retry_all(asked: RetryFilter, response: Response) -> SyncStarted | RetryCount:
         """Runs in the background; a dry run only counts (200)."""
-        keyring.require_operator(request)
-        asked = read_as(RetryRequest, await read_json(request))
-        wanted = Filter(status=asked.status, error=asked.error, since=seconds_of(asked.since))
         if asked.dry_run:
-            return private_json({"dry_run": True, "total": await operations.count(wanted)})
-        return sync_started(await operations.retry_all(wanted))
+            response.status_code = status.HTTP_200_OK
+            return RetryCount(dry_run=True, total=await operations.count(asked.filter))
+        return SyncStarted.at(response, await operations.retry_all(asked.filter))
 
+    @router.get("/transfers/retry", include_in_schema=False)
+    async def no_transfer() -> None:
+        """`retry` is no id."""
+        raise HTTPException(status.HTTP_405_METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+
+    _single_routes(router, operations, database)
     return router
 
 
-def single_transfer_routes(operations: Operations, database: Database, keyring: Keyring) -> APIRouter:
-    """All need the operator's key."""
-    router = APIRouter(tags=["transfers"], responses=docs.OPERATOR_RESPONSES)
-    secured = {"security": docs.OPERATOR_SECURITY}
-
+def _single_routes(router: APIRouter, operations: Operations, database: Database) -> None:
     async def transfer_of(transfer_id: str) -> Stored:
         transfer = await database.read(reports.by_id, transfer_id) if read_guid(transfer_id) else None
         if transfer is None:
-            raise ProblemError(Slug.NOT_FOUND, HTTPStatus.NOT_FOUND, "No transfer has this id.")
+            raise ProblemError(refusals.NO_TRANSFER)
         return transfer
+
+    async def told(transfer: Stored) -> Transfer:
+        return Transfer.told(transfer, await database.read(reports.attempts_of, transfer.seq))
 
     @router.get(
         "/transfers/{transfer_id}",
         summary="Everything about one transfer",
-        responses=docs.TRANSFER_RESPONSES,
-        openapi_extra=secured,
+        response_model_exclude_unset=True,
+        responses=refused(refusals.NO_TRANSFER),
     )
-    async def transfer(transfer_id: str, request: Request) -> Response:
-        keyring.require_operator(request)
+    async def transfer(transfer_id: _TransferId) -> Transfer:
         found = await transfer_of(transfer_id)
         if found.record:
             log.info("record shown", transfer_id=found.id)
-        return private_json(everything(found, await database.read(reports.attempts_of, found.seq)))
+        return await told(found)
 
     @router.post(
         "/transfers/{transfer_id}/retry",
         summary="Run a transfer again, now",
-        responses=docs.RETRY_RESPONSES,
-        openapi_extra=docs.RETRY_REQUEST,
+        response_model=Results,
+        responses=either(examples.TRANSFERRED, refused(refusals.NO_TRANSFER, refusals.NOT_RERUNNABLE)),
     )
-    async def retry(transfer_id: str, request: Request) -> Response:
+    async def retry(transfer_id: _TransferId, preference: Wait) -> Response:
         """For one that failed, was cancelled, or waits for its next try."""
-        keyring.require_operator(request)
-        preference = read_preference(request.headers.getlist("prefer"))
         found = await transfer_of(transfer_id)
         outcome = await operations.retry(found, preference.wait_seconds)
         if outcome is None:
-            raise _conflict(
-                await transfer_of(transfer_id),
-                "Only a failed, cancelled or waiting one runs again, and none of a sandbox at a real store.",
-            )
-        return answer([outcome], preference, headers=NO_STORE)
+            raise refusals.conflict(refusals.NOT_RERUNNABLE, (await transfer_of(found.id)).status)
+        return answer([outcome], preference)
 
     @router.post(
         "/transfers/{transfer_id}/cancel",
         summary="Cancel a transfer that has not begun",
-        responses=docs.CANCEL_RESPONSES,
-        openapi_extra=secured,
+        response_model_exclude_unset=True,
+        responses=refused(refusals.NO_TRANSFER, refusals.NOT_CANCELLABLE),
     )
-    async def cancel(transfer_id: str, request: Request) -> Response:
-        keyring.require_operator(request)
+    async def cancel(transfer_id: _TransferId) -> Transfer:
         found = await transfer_of(transfer_id)
         cancelled = await operations.cancel(found)
         if cancelled is None:
-            raise _conflict(await transfer_of(transfer_id), "Only an accepted or waiting one can be cancelled.")
-        return private_json(everything(cancelled, await database.read(reports.attempts_of, found.seq)))
-
-    return router
-
-
-def _conflict(transfer: Stored, rule: str) -> ProblemError:
-    return ProblemError(Slug.CONFLICT, HTTPStatus.CONFLICT, f"This transfer is {transfer.status}. {rule}")
+            raise refusals.conflict(refusals.NOT_CANCELLABLE, (await transfer_of(found.id)).status)
+        return await told(cancelled)

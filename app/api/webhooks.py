@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Body, Depends, Header, Request, Response, Security
 from fastapi.routing import APIRoute
 
-from app.api import documentation as docs
+from app.api import examples, refusals
 from app.api.answers import answer
 from app.api.body import read_json
-from app.api.intake import read_intake
-from app.api.preferences import read_preference
-from app.api.security import Keyring
+from app.api.openapi import ANY_PROBLEM, either
+from app.api.preferences import Wait, read_preference
+from app.api.results import GUID, Results
+from app.api.security import Door
 from app.engine import Engine
+from app.intake import read_intake
+from app.ipaas.models import BareRecord, Envelope
 
 
 class _Direct(APIRoute):
@@ -26,16 +28,25 @@ class _Direct(APIRoute):
         return self.endpoint
 
 
-def webhook_routes(engine: Engine, keyring: Keyring, connection: str) -> APIRouter:
+async def _what_is_read(
+    preference: Wait,
+    body: Annotated[Envelope | BareRecord, Body(openapi_examples=examples.BODIES)],
+    x_correlation_id: Annotated[str, Header(description="For a missing tracking GUID", examples=[GUID])] = "",
+    idempotency_key: Annotated[str, Header(description="The same for a bare record", examples=[GUID])] = "",
+) -> None:
+    """What the webhook reads by hand, for the documentation alone."""
+
+
+def webhook_routes(engine: Engine, door: Door, connection: str) -> APIRouter:
     """The webhook of one connection."""
     router = APIRouter(tags=["webhook"], route_class=_Direct)
 
     @router.post(
         "/webhooks/customers",
         summary="Customers created or changed in iPaaS.com",
-        response_model=docs.Results,
-        responses=docs.WEBHOOK_RESPONSES,
-        openapi_extra=docs.WEBHOOK_REQUEST,
+        response_model=Results,
+        responses=either(examples.TRANSFERRED, refusals.OF_KEYS, refusals.OF_BODIES, ANY_PROBLEM),
+        dependencies=[Security(door), Depends(_what_is_read)],
     )
     async def receive(request: Request) -> Response:
         """Upserts each customer at Stamped.io, then reconciles its subscription if consent is mapped.
@@ -43,7 +54,7 @@ def webhook_routes(engine: Engine, keyring: Keyring, connection: str) -> APIRout
         A 200 or a problem is the final word, and a repeat is the caller's. A 202 is a promise: that transfer
         survives any crash and is retried by the service itself.
         """
-        keyring.require_webhook(request)
+        door.require(request)
         preference = read_preference(request.headers.getlist("prefer"))
         news = read_intake(await read_json(request), request.headers, connection)
         return answer(await engine.run(news, preference.wait_seconds), preference)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from app.catalog import CATALOG, Slug
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
-from app.ledger.engines import read_url
-from app.ledger.faults import DatabaseFault
-from app.main import SANDBOX_PATH, connection_of
+from app.connections import Connection
+from app.health import advice
+from app.ledger.engines import url_of
+from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError, Kind
 from app.settings import Settings, SettingsFault, load_settings
 from app.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from app.cli.client import Service
-    from app.connections import Connection
     from app.mapping import Mapping
 
 State = Literal["ok", "warn", "fail"]
@@ -59,13 +58,8 @@ def check_all(running: list[Check] | None, service: Service) -> list[Check]:
     """All checks, in order. Raises SettingsFault."""
     redactor = Redactor()
     settings = _settings(running, service)
-    connection = connection_of(settings, redactor)
-    try:
-        url = read_url(settings.database_url)
-    except DatabaseFault as fault:
-        message = f"DATABASE_URL is not usable: {fault}."
-        raise SettingsFault([message]) from None
-    redactor.learn(str(url.password or ""))
+    connection = Connection.of(settings, redactor)
+    url = url_of(settings, redactor)
     status, detail, hint = check_database(url, redactor)
     none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")
     return [
@@ -118,25 +112,11 @@ async def _stamped(settings: Settings, connection: Connection) -> Check:
     try:
         await connection.stamped.check()
     except CallError as error:
-        hint = _stamped_hint(error)
+        hint = advice(error)
         if not error.kind.retryable:
             hint = f"{hint} {CATALOG[Slug.CUSTOMER].resolution}"
         return Check("stamped", "warn" if error.kind is Kind.THROTTLED else "fail", f"{where}: {error}", hint)
     return Check("stamped", "ok", f"{where}: the keys and the store hash are accepted")
-
-
-def _stamped_hint(error: CallError) -> str:
-    if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return "Check STAMPED_API_PUBLIC_KEY and STAMPED_API_PRIVATE_KEY."
-    if error.status == HTTPStatus.NOT_FOUND:
-        return "Check STAMPED_API_STORE_HASH, then STAMPED_API_URL."
-    if error.kind is Kind.THROTTLED:
-        return "Wait: Stamped.io has had too many calls."
-    if error.status is None:
-        return "Check STAMPED_API_URL and the way to it (network, DNS, proxy)."
-    if error.status < HTTPStatus.BAD_REQUEST:
-        return "Check STAMPED_API_URL: what answers there is not Stamped.io's API."
-    return "Try again later."
 
 
 async def _ipaas(settings: Settings, connection: Connection) -> Check:

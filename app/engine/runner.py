@@ -12,7 +12,7 @@ from uuid import uuid4
 import structlog
 
 from app.attempt import Change, Consent, Failure, Progress, TransferFailed
-from app.catalog import CATALOG, Slug
+from app.catalog import Slug
 from app.engine.memory import Memory
 from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
@@ -39,6 +39,7 @@ log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
 _LATER_SECONDS = 10.0  # what a caller is told to wait, as where nothing was begun
+_BROKEN = Failure.of(Slug.INTERNAL_ERROR, 500, retryable=True)
 _NO_RECORD = (
     "There is no record to send: none was received, or it was deleted after RETENTION_DAYS. Send it along; where "
     "IPAAS_API_URL is not set, none can be fetched."
@@ -215,7 +216,7 @@ class Runner:
             entered = await self._until_written(enter)
         except Exception:
             log.exception("a loaded record cannot be kept")
-            result = AttemptResult(Progress(), self._pulse.now(), _failure(Slug.INTERNAL_ERROR, 500))
+            result = AttemptResult(Progress(), self._pulse.now(), _BROKEN)
             await self._not_loaded(claimed, result, seconds)
             return
         if entered is None:
@@ -249,7 +250,7 @@ class Runner:
             await transfer.run()
         except TransferFailed as failed:
             if claim.record is None and failed.failure.slug is Slug.CUSTOMER:  # all but a "no" that was due
-                raise TransferFailed(_failure(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False)) from None
+                raise TransferFailed(Failure.of(Slug.NOT_LOADED, 422, _NO_RECORD, retryable=False)) from None
             raise
         finally:
             await memory.kept()
@@ -261,11 +262,11 @@ class Runner:
         except TransferFailed as failed:
             return failed.failure
         except DatabaseGone:
-            failure = _failure(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.")
+            failure = Failure.of(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.", retryable=True)
             return replace(failure, retry_after=_LATER_SECONDS)
         except Exception:
             log.exception("transfer broke")
-            return _failure(Slug.INTERNAL_ERROR, 500)
+            return _BROKEN
         return None
 
     def _result(
@@ -288,7 +289,10 @@ class Runner:
         except Exception:
             log.exception("the end of an attempt cannot be recorded")
         result = AttemptResult(
-            Progress(), result.finished_at, _failure(Slug.INTERNAL_ERROR, 500), result.finished_at
+            Progress(),
+            result.finished_at,
+            _BROKEN,
+            result.finished_at,
         )
         return await self._until_written(write)
 
@@ -341,7 +345,3 @@ def _named(transfer: Stored) -> Any:
 def _consent(customer: Customer) -> Consent:
     said_no = customer.wanted.consent is False
     return Consent(customer.owes_no, said_no, customer.external_id, in_doubt=customer.doubt is not None)
-
-
-def _failure(slug: Slug, status: int, more: str = "", *, retryable: bool = True) -> Failure:
-    return Failure(slug, status, f"{CATALOG[slug].sentence} {more}".rstrip(), retryable=retryable)

@@ -5,30 +5,40 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MAX_NOTIFICATIONS = 100
 ID_LIMIT = 100
 _DIGITS = 40  # of an id that is a number
 _SCOPE_LIMIT = 60
-_WORDS = {"model_type": "Input should be an object.", "dict_type": "Input should be an object."}
+_WORDS = dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "Input should be an object.")
 _UNLINKED = "DELETED:"
 _NO_IDS = {"", ".", ".."}  # the latter two would lead a path elsewhere
 _ZEROS = re.compile(r"[{(]?[0-]*[)}]?")
+_LARGEST = 9 * 10**18  # so near to 64 bits that OpenAPI, whose bounds are floats, can still tell it exactly
+_BLANKS = " \t\r\n"
+# JSON Schema knows no stripping: between blanks, up to so many printable characters, and not only one or two dots.
+ID_PATTERN = rf"^(?![ \t\r\n]*\.{{0,2}}[ \t\r\n]*$)[ \t\r\n]*[^\x00-\x1f\x7f-\x9f]{{1,{ID_LIMIT}}}[ \t\r\n]*$"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _to_id(value: Any) -> Any:
-    """Ids come as numbers or as text; they are kept as text."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    """Ids come as numbers (7.0 is 7) or as text, with blanks around; they are kept as text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         value = str(value)
     if not isinstance(value, str):
         message = "Input should be a number or a string"
         raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError into a fault with a pointer
-    value = value.strip()
+    value = value.strip(_BLANKS)
     if value in _NO_IDS or not is_plain(value):
         message = f"Input should be an id of 1 to {ID_LIMIT} printable characters"
         raise ValueError(message)
@@ -39,13 +49,24 @@ def _to_optional_id(value: Any) -> Any:
     return None if value is None or value == "" else _to_id(value)
 
 
+def _to_required_id(value: Any) -> Any:
+    if value is None or value == "":
+        raise PydanticCustomError("missing", "Field required")
+    return _to_id(value)
+
+
 def _to_external_id(value: Any) -> Any:
     """What is no id does not spoil the rest of the record."""
-    return None if isinstance(value, str) and value.strip() in _NO_IDS else _to_optional_id(value)
+    return None if isinstance(value, str) and value.strip(_BLANKS) in _NO_IDS else _to_optional_id(value)
 
 
-Id = Annotated[str, BeforeValidator(_to_id), WithJsonSchema({"type": ["string", "integer"]})]
-OptionalId = Annotated[str | None, BeforeValidator(_to_optional_id)]
+_NUMBER = {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST}
+_AN_ID = {"anyOf": [{"type": "string", "pattern": ID_PATTERN}, _NUMBER]}
+_AN_ID_OR_NONE = {"anyOf": [*_AN_ID["anyOf"], {"const": ""}, {"type": "null"}]}
+Id = Annotated[str, BeforeValidator(_to_id), WithJsonSchema(_AN_ID)]
+OptionalId = Annotated[str | None, BeforeValidator(_to_optional_id), WithJsonSchema(_AN_ID_OR_NONE)]
+_NO_ID = {"type": "string", "pattern": r"^[ \t\r\n]*\.{0,2}[ \t\r\n]*$"}
+_EXTERNAL_ID = {"anyOf": [*_AN_ID["anyOf"], _NO_ID, {"type": "null"}]}
 
 
 class _Lenient(BaseModel):
@@ -63,7 +84,7 @@ class ExternalId(_Lenient):
     """The id of a record in another system (`system_id` = iPaaS.com subscription)."""
 
     system_id: OptionalId = None
-    external_id: Annotated[str | None, BeforeValidator(_to_external_id)] = None
+    external_id: Annotated[str | None, BeforeValidator(_to_external_id), WithJsonSchema(_EXTERNAL_ID)] = None
 
 
 class CustomerRecord(_Lenient):
@@ -113,10 +134,31 @@ def _pascal(name: str) -> str:
     return "".join(part.title() for part in name.split("_"))
 
 
+class BareRecord(CustomerRecord):
+    """A record that is the body of a webhook."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["notifications"]}})
+
+    id: Annotated[str, BeforeValidator(_to_required_id), WithJsonSchema(_AN_ID)]
+
+
+TRANSFERRED = frozenset({"customer/created", "customer/updated"})
+_DEBUG = r"(/+[Dd][Ee][Bb][Uu][Gg])?"  # JSON Schema knows no flag that ignores case
+_SENT = rf"^\s*/*[Cc][Uu][Ss][Tt][Oo][Mm][Ee][Rr]/+([Cc][Rr][Ee]|[Uu][Pp][Dd])[Aa][Tt][Ee][Dd]{_DEBUG}/*\s*$"
+_GIVEN = {"required": ["id"], "properties": {"id": _AN_ID}}
+_NAMES_ITS_CUSTOMER: dict[str, Any] = {
+    "anyOf": [
+        _GIVEN,
+        {"required": ["customer"], "properties": {"customer": {"type": "object", **_GIVEN}}},
+        {"properties": {"scope": {"not": {"pattern": _SENT}}}},  # is skipped
+    ]
+}
+
+
 class Notification(BaseModel):
     """One change of one record."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra=_NAMES_ITS_CUSTOMER)
 
     id: OptionalId = None
     destination: OptionalId = None
@@ -195,14 +237,17 @@ def read_record(value: Any) -> CustomerRecord:
     return _RECORD.validate_python(value)
 
 
-def faults_of(error: ValidationError, *prefix: str) -> list[dict[str, str]]:
-    """Each fault as a JSON pointer (RFC 6901) and a sentence, never the input itself."""
+def faults_of(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> list[dict[str, str]]:
+    """Pydantic's faults as JSON pointers (RFC 6901) and sentences, never the input itself.
+
+    `skip`: so many parts of each place are no part of the pointer.
+    """
     return [
         {
             "pointer": "".join(
-                "/" + str(part).replace("~", "~0").replace("/", "~1") for part in (*prefix, *fault["loc"])
+                "/" + str(part).replace("~", "~0").replace("/", "~1") for part in fault["loc"][skip:]
             ),
             "detail": _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ") + ".",
         }
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        for fault in errors
     ]

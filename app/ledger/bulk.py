@@ -9,8 +9,9 @@ from uuid import uuid4
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.connections import SANDBOX
 from app.ledger import triggers
-from app.ledger.tables import SANDBOX, is_pending, sync_blocks, sync_items, syncs, transfers
+from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

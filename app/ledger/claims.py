@@ -10,11 +10,12 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Float, Integer, and_, bindparam, func, or_, select
 
+from app.connections import SANDBOX
 from app.ledger import customers, rows
 from app.ledger.customers import Customer
 from app.ledger.session import Query
 from app.ledger.stored import Stored, new_id
-from app.ledger.tables import RUNNING, SANDBOX, is_loading, is_pending, transfers
+from app.ledger.tables import RUNNING, is_loading, is_pending, transfers
 from app.ledger.tables import customers as table
 
 if TYPE_CHECKING:

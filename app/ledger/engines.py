@@ -12,12 +12,15 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.ledger.faults import LOST, DatabaseFault, code_of, hide_rows
+from app.settings import Settings, SettingsFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from sqlalchemy.engine import ExceptionContext
+
+    from app.telemetry.redaction import Redactor
 
 _CONNECT_SECONDS = 5
 _NETWORK_MS = 15_000
@@ -50,6 +53,17 @@ def read_url(value: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     message = "only sqlite:///path/to/file.db and postgresql://host/database are known"
     raise DatabaseFault(message)
+
+
+def url_of(settings: Settings, redactor: Redactor) -> URL:
+    """DATABASE_URL, its password known to the redactor. Raises SettingsFault."""
+    try:
+        url = read_url(settings.database_url)
+    except DatabaseFault as fault:
+        reason = f"DATABASE_URL is not usable: {fault}; set {Settings.model_fields['database_url'].description}."
+        raise SettingsFault([reason]) from None
+    redactor.learn(str(url.password or ""))
+    return url
 
 
 def postgresql(

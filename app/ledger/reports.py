@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from app.ledger import customers, rows
-from app.ledger.stored import Stored
+from app.ledger.stored import Attempt, Stored
 from app.ledger.tables import (
     FINAL,
     attempts,
-    is_oldest,
     on_any_day,
     rejections,
     sync_blocks,
@@ -112,10 +111,10 @@ def count(session: Session, wanted: Filter) -> int:
     return found
 
 
-def attempts_of(session: Session, seq: int) -> list[RowMapping]:
+def attempts_of(session: Session, seq: int) -> list[Attempt]:
     """Its attempts, in order."""
     statement = select(attempts).where(attempts.c.transfer_seq == seq).order_by(attempts.c.number)
-    return list(session.execute(statement).mappings())
+    return [Attempt.of(row) for row in session.execute(statement).mappings()]
 
 
 def wanted_record(session: Session, name: str, customer_id: str | None) -> str | None:
@@ -139,12 +138,6 @@ def common_destination(session: Session, name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def oldest_open(session: Session) -> float | None:
-    """When the oldest transfer that has not ended was received."""
-    statement = select(func.min(transfers.c.created_at)).where(is_oldest())
-    return session.execute(statement).scalar()
-
-
 def sync_counts(session: Session, sync_id: str) -> dict[str, Any] | None:
     """How far a sync got. None = there is none with this id."""
     sync = session.execute(select(syncs).where(syncs.c.id == sync_id)).mappings().one_or_none()
@@ -164,8 +157,8 @@ def sync_counts(session: Session, sync_id: str) -> dict[str, Any] | None:
     remaining = entered - sum(final.values()) + todo
     if sync["cancelled_at"] is not None:  # what was never entered counts as cancelled, too
         final["cancelled"] += sync["total"] - entered
-    shown = {name: sync[name] for name in ("id", "kind", "created_at", "cancelled_at", "total")}
-    return shown | final | {"remaining": remaining}
+    shown = {name: sync[name] for name in ("kind", "created_at", "cancelled_at", "total")}
+    return {"sync_id": sync["id"]} | shown | final | {"remaining": remaining}
 
 
 def rejected(session: Session, limit: int) -> list[RowMapping]:

@@ -101,6 +101,30 @@ class Stored:
         return load_failure(self.failure)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt; times are seconds since 1970, UTC, and `steps` has the seconds of each of its steps."""
+
+    number: int
+    started_at: float
+    finished_at: float
+    outcome: str
+    failure: Failure | None
+    steps: dict[str, float]
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Attempt:
+        """From a row of `attempts`."""
+        return cls(
+            row["number"],
+            row["started_at"],
+            row["finished_at"],
+            row["outcome"],
+            load_failure(row["failure"]),
+            json.loads(row["steps"]),
+        )
+
+
 def new_id(now: float) -> str:
     """A UUID of version 7: sorted by time."""
     milliseconds = int(now * 1000) & ((1 << 48) - 1)

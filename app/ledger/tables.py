@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 metadata = MetaData()
 
 DAY: Final = 86_400.0  # seconds
-SANDBOX: Final = "sandbox "  # so begin the names of connections to one
 
 # SQLite numbers rows by itself only in an INTEGER primary key
 _Sequence = BigInteger().with_variant(Integer, "sqlite")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
+from app.connections import SANDBOX
 from app.ledger import attempts, claims, customers, order, rows
 from app.ledger.order import Change, Moment, Wanted
 from app.ledger.reports import common_destination
 from app.ledger.session import About, shared
 from app.ledger.stored import Stored, new_id
-from app.ledger.tables import PENDING, RERUNNABLE, SANDBOX, is_open, transfers
+from app.ledger.tables import PENDING, RERUNNABLE, is_open, transfers
 
 if TYPE_CHECKING:
     from app.ipaas.models import CustomerRecord

@@ -10,19 +10,19 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from app.monitoring.guard import COOKIE, HOME, form_of, go_to, is_https, not_found
+from app.monitoring.guard import HOME, form_of, go_to, is_browser, is_https, not_found
 from app.monitoring.rendering import STATIC
-from app.monitoring.sessions import SESSION_SECONDS, TooManyAttempts
+from app.monitoring.sessions import COOKIE, SESSION_SECONDS, TooManyAttempts
 
 if TYPE_CHECKING:
-    from app.api.security import Keyring
+    from app.api.security import Door
     from app.monitoring.rendering import Pages
     from app.monitoring.sessions import Sessions
 
 log = structlog.stdlib.get_logger("monitoring")
 
 
-def entrance_routes(router: APIRouter, sessions: Sessions, keyring: Keyring) -> None:
+def entrance_routes(router: APIRouter, sessions: Sessions, door: Door) -> None:
     """Add the way to the pages, and their files."""
 
     @router.get("/")
@@ -30,9 +30,9 @@ def entrance_routes(router: APIRouter, sessions: Sessions, keyring: Keyring) -> 
         """Browsers are sent to the pages; programs need the operator key and learn where things are."""
         if sessions.read(request.cookies.get(COOKIE, "")) is not None:
             return go_to(HOME)
-        if "text/html" in request.headers.get("accept", "").lower():
+        if is_browser(request):
             return go_to("/login")
-        keyring.require_operator(request)
+        door.require(request)
         return JSONResponse({"monitoring": HOME, "transfers": "/transfers", "openapi": "/openapi.json"})
 
     @router.get("/monitoring/static/{name}")

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from app.engine import NotTaking
 from app.ledger.faults import DatabaseGone
+from app.monitoring.sessions import COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-COOKIE: Final = "ipaas_stamped_session"
 HOME: Final = "/monitoring"
 FORM_LIMIT: Final = 1024 * 1024
 _FORM_TYPE = "application/x-www-form-urlencoded"
@@ -58,6 +58,18 @@ def form_of(request: Request) -> dict[str, str]:
     """The fields of a POST that passed the guard."""
     form: dict[str, str] = request.state.form
     return form
+
+
+def is_browser(request: Request) -> bool:
+    """Whether a page can be shown: browsers name text/html; programs name JSON, anything, or nothing."""
+    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "").lower()
+
+
+def harden(response: Response) -> Response:
+    """The strict headers of every page, where it has none of its own."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def is_https(request: Request) -> bool:
@@ -143,9 +155,7 @@ async def _shown(request: Request, answer: Handler, pages: Pages) -> Response:
                 "The service is starting, stopping, or cut off from its database. Try again in a few seconds.",
             ),
         )
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+    return harden(response)
 
 
 def _fault_page(request: Request, pages: Pages, fault: PageFault) -> Response:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.api.health import OLD_SECONDS
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import HOUR
@@ -17,6 +16,7 @@ from app.monitoring.chart import draw
 from app.monitoring.guard import origin_of
 
 if TYPE_CHECKING:
+    from app.health import Check, State
     from app.ledger.session import Session
     from app.ledger.statistics import LastAnswer, OldestOpen
     from app.ledger.stored import Stored
@@ -26,17 +26,32 @@ _HOURS = 24
 _KEPT_SECONDS = 4.0  # a page that reloads itself must not count anew for each of its readers
 _FAILURES_SHOWN = 5
 
-State = Literal["ok", "warn", "fail"]
+_NAMES: Final = {
+    "engine": ("Engine", "New transfers are taken.", None),
+    "stamped": ("Stamped.io", "No call to Stamped.io is failing.", "/monitoring/settings"),
+    "database": ("Database", "Answers.", None),
+    "oldest_waiting": ("Waiting transfers", "None has waited for over 30 minutes.", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One line about health; `path` leads to what it is about."""
+class Line:
+    """A check in words for people; `path` leads to what it is about."""
 
     name: str
     state: State
     text: str
     path: str | None = None
+
+    @classmethod
+    def of(cls, check: Check) -> Line:
+        """What is well is said, too."""
+        name, well, path = _NAMES[check.name]
+        if check.status == "ok":
+            return cls(name, "ok", well)
+        if check.transfer_id is not None:
+            path = f"/monitoring/transfers/{check.transfer_id}"
+        return cls(name, check.status, check.hint or "", path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +95,13 @@ def overview_routes(router: APIRouter, site: Site) -> None:
         if not kept or not 0 <= site.now() - kept[0].at < _KEPT_SECONDS or kept[0].empty:
             kept[:] = [await site.database.read(_count, site.now())]
         numbers = kept[0]
-        checks = _checks(site, numbers)
+        found = await site.health.look()
         return site.pages.show(
             request,
             "overview.html",
             numbers=numbers,
-            checks=checks,
-            state=_worst(checks),
+            checks=[Line.of(check) for check in found.checks],
+            state=found.status,
             chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),
             now=site.now(),
             origin=origin_of(request),
@@ -106,35 +121,3 @@ def _count(session: Session, now: float) -> Numbers:
         failures=reports.listed(session, Filter(status="failed"), _FAILURES_SHOWN),
         empty=statistics.is_empty(session),
     )
-
-
-def _checks(site: Site, numbers: Numbers) -> list[Check]:
-    """The same that `/readyz` answers, in words for people; the database answered, else there were no page."""
-    engine = Check("Engine", "ok", "New transfers are taken.")
-    if not site.engine.taking:
-        engine = Check("Engine", "fail", "The service is starting or stopping; it takes no new transfers.")
-    database = Check("Database", "ok", "Answers.")
-    return [engine, database, _stamped(site), _waiting(site, numbers)]
-
-
-def _stamped(site: Site) -> Check:
-    last = site.connection.stamped.last_failure
-    if last is None:
-        return Check("Stamped.io", "ok", "No call to Stamped.io is failing.")
-    hint = "It may pass by itself." if last.kind.retryable else "Check the Stamped.io keys and the store hash."
-    return Check(
-        "Stamped.io", "warn", f"The last call ({last.operation}) failed. {last} {hint}", "/monitoring/settings"
-    )
-
-
-def _waiting(site: Site, numbers: Numbers) -> Check:
-    oldest = numbers.open
-    if oldest is not None and site.now() - oldest.created_at > OLD_SECONDS:
-        text = "A transfer has waited for over 30 minutes."
-        return Check("Waiting transfers", "warn", text, f"/monitoring/transfers/{oldest.id}")
-    return Check("Waiting transfers", "ok", "None has waited for over 30 minutes.")
-
-
-def _worst(checks: list[Check]) -> State:
-    states = {check.state for check in checks}
-    return "fail" if "fail" in states else "warn" if "warn" in states else "ok"

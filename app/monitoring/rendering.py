@@ -5,25 +5,33 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from app.api.answers import moment
+from app.api.results import moment
 from app.catalog import CATALOG, Slug
+from app.monitoring.sessions import COOKIE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from app.monitoring.sessions import Session
+    from app.monitoring.sessions import Session, Sessions
 
 _HERE = Path(__file__).parent
+_SWAGGER_UI = Path(str(files("fastapi_offline"))) / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC: Final = {
     path.name: (path.read_bytes(), _TYPES[path.suffix])
-    for path in (_HERE / "static").iterdir()
+    for path in (
+        *(_HERE / "static").iterdir(),
+        _SWAGGER_UI / "swagger-ui-bundle.js",
+        _SWAGGER_UI / "swagger-ui.css",
+    )
     if path.suffix in _TYPES
 }
 _VERSION = sha256(b"".join(content for _, (content, _type) in sorted(STATIC.items()))).hexdigest()[:12]
@@ -42,7 +50,8 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 class Pages:
     """Renders a page for whoever is signed in, if anybody is. `sandbox`: say that nothing reaches a store."""
 
-    def __init__(self, *, sandbox: bool) -> None:
+    def __init__(self, sessions: Sessions, *, sandbox: bool) -> None:
+        self._sessions = sessions
         self._environment = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -56,12 +65,14 @@ class Pages:
             "duration": duration,
             "count": count,
             "error_title": error_title,
+            "coded": coded,
         }
         self._environment.globals |= {"sandbox": sandbox, "navigation": NAVIGATION, "static": static_url}
 
     def show(self, request: Request, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
         """The page; forms in it carry the session's token."""
-        session: Session | None = getattr(request.state, "session", None)
+        known: Session | None = getattr(request.state, "session", None)
+        session = known or self._sessions.read(request.cookies.get(COOKIE, ""))
         values |= {"path": request.url.path, "form_token": session.form_token if session else None}
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
@@ -103,3 +114,11 @@ def count(number: int) -> str:
 def error_title(slug: str) -> str:
     """The documented title of an error; the slug itself for one of another version."""
     return CATALOG[Slug(slug)].title if slug in set(Slug) else slug
+
+
+def coded(text: str) -> Markup:
+    """A sentence of the catalogue; what stands between backticks is code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if position % 2 else part
+        for position, part in enumerate(text.split("`"))
+    )

@@ -12,38 +12,22 @@ from app.monitoring.failures import failure_routes
 from app.monitoring.guard import HOME, go_to, guarded_route, not_found, open_route
 from app.monitoring.overview import overview_routes
 from app.monitoring.rejections import rejection_routes
-from app.monitoring.rendering import Pages
-from app.monitoring.sessions import Sessions
 from app.monitoring.setup import setup_routes
-from app.monitoring.site import Site
 from app.monitoring.syncs import sync_routes
 from app.monitoring.transfer import action_routes, transfer_routes
 from app.monitoring.transfers import list_routes
 
 if TYPE_CHECKING:
-    from app.api.security import Keyring
-    from app.clock import Clock
-    from app.connections import Connection
-    from app.engine import Engine, Operations
-    from app.ledger.database import Database
-    from app.settings import Settings
+    from app.api.security import Door
+    from app.monitoring.sessions import Sessions
+    from app.monitoring.site import Site
 
 
-def monitoring_routes(  # noqa: PLR0913 - what the pages show and act on
-    settings: Settings,
-    engine: Engine,
-    operations: Operations,
-    connection: Connection,
-    database: Database,
-    clock: Clock,
-    keyring: Keyring,
-) -> APIRouter:
+def monitoring_routes(site: Site, sessions: Sessions, door: Door) -> APIRouter:
     """`/`, sign-in, and the pages under `/monitoring`, which need a session."""
-    pages = Pages(sandbox=bool(settings.sandbox_url))
-    sessions = Sessions(keyring, clock)
-    site = Site(settings, engine, operations, connection, database, clock, pages)
+    pages = site.pages
     entrance = APIRouter(route_class=open_route(pages))
-    entrance_routes(entrance, sessions, keyring)
+    entrance_routes(entrance, sessions, door)
     session_routes(entrance, pages, sessions)
     guarded = APIRouter(prefix="/monitoring", route_class=guarded_route(pages, sessions))
     for add_routes in (

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 if TYPE_CHECKING:
-    from app.api.security import Keyring
     from app.clock import Clock
+    from app.keys import Keyring
 
+COOKIE: Final = "ipaas_stamped_session"
 SESSION_SECONDS: Final = 12 * 3600
 _WRONG_KEYS, _WRONG_KEYS_SECONDS = 10, 60.0
 _SIGNING: Final[dict[str, Any]] = {"key_derivation": "hmac", "digest_method": sha256}
@@ -56,7 +57,7 @@ class Sessions:
         now = self._clock.monotonic()
         if len(self._wrong) == _WRONG_KEYS and now - self._wrong[0] < _WRONG_KEYS_SECONDS:
             raise TooManyAttempts(_WRONG_KEYS_SECONDS - (now - self._wrong[0]))
-        if not self._keyring.opens_operator(key):
+        if self._keyring.opened_by(key.encode()) != "operator":
             self._wrong.append(now)
             return None
         return str(self._cookies.dumps([secrets.token_urlsafe(16), int(self._now() + SESSION_SECONDS)]))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.connections import Connection
     from app.engine import Engine, Operations
+    from app.health import Health
     from app.ledger.database import Database
     from app.monitoring.rendering import Pages
     from app.settings import Settings
@@ -25,6 +26,7 @@ class Site:
     database: Database
     clock: Clock
     pages: Pages
+    health: Health
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
-
-from app.ledger.stored import load_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import RowMapping
-
-    from app.attempt import Failure
-    from app.ledger.stored import Stored
+    from app.ledger.stored import Attempt, Stored
 
 State = Literal["done", "failed", "skipped", "open"]
 
@@ -50,30 +44,6 @@ class WriteBack:
 
     wanted: bool
     done: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt as the page shows it."""
-
-    number: int
-    started_at: float
-    finished_at: float
-    outcome: str
-    failure: Failure | None
-    steps: dict[str, float]
-
-    @classmethod
-    def of(cls, row: RowMapping) -> Attempt:
-        """From a row of `attempts`."""
-        return cls(
-            row["number"],
-            row["started_at"],
-            row["finished_at"],
-            row["outcome"],
-            load_failure(row["failure"]),
-            json.loads(row["steps"]),
-        )
 
 
 def story(transfer: Stored, attempts: Sequence[Attempt], write_back: WriteBack) -> list[Event]:

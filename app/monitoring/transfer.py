@@ -14,7 +14,7 @@ from app.catalog import CATALOG
 from app.ledger import customers, reports
 from app.ledger.tables import PENDING, RERUNNABLE
 from app.monitoring.guard import PageFault, go_to, not_found
-from app.monitoring.timeline import Attempt, WriteBack, story
+from app.monitoring.timeline import WriteBack, story
 
 if TYPE_CHECKING:
     from app.ledger.stored import Stored
@@ -30,10 +30,9 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
     """Add the page of one transfer."""
 
     async def page(request: Request, transfer: Stored, *, asked: bool = False) -> Response:
-        rows = await site.database.read(reports.attempts_of, transfer.seq)
+        attempts = await site.database.read(reports.attempts_of, transfer.seq)
         customer = await site.database.read(customers.look, transfer.connection, transfer.customer_id)
         write_back = WriteBack(site.connection.ipaas is not None, bool(customer and customer.written_back))
-        attempts = [Attempt.of(row) for row in rows]
         failure = transfer.documented_failure()
         return site.pages.show(
             request,

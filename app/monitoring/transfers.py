@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlencode
@@ -11,8 +10,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.api.operators import seconds_of
 from app.catalog import Slug
+from app.filters import read_time
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.stored import Status, hash_email
@@ -134,8 +133,8 @@ def _seconds(text: str) -> float | None:
     if not text:
         return None
     try:
-        return seconds_of(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        return read_time(text)
+    except ValueError:
         raise _unreadable("time") from None
 
 

@@ -12,6 +12,8 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from app.outbound.reason_phrases import reason_phrase
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -80,8 +82,8 @@ class CallError(Exception):
         """The text that follows the documented sentence."""
         if self.status is None:
             return f"No answer: {self.message}."
-        phrase = f"HTTP status {self.status} {reason_phrase(self.status)}".rstrip()
-        return f"{phrase}: {self.message}" if self.message else f"{phrase}."
+        line = status_line(self.status)
+        return f"{line}: {self.message}" if self.message else f"{line}."
 
 
 def classify(status: int) -> Kind:
@@ -95,12 +97,9 @@ def classify(status: int) -> Kind:
     return Kind.UNAVAILABLE
 
 
-def reason_phrase(status: int) -> str:
-    """The standard phrase of a status, or nothing."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
+def status_line(status: int) -> str:
+    """`HTTP status 401 Unauthorized`."""
+    return f"HTTP status {status} {reason_phrase(status)}".rstrip()
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float:

@@ -15,8 +15,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.drain import DRAIN_SECONDS
 from app.ledger import replicas
+from app.lifespan import DRAIN_SECONDS
 from tests.durable.conftest import BridgeFactory
 from tests.durable.story import STORY, Story, look
 from tests.durable.support import ASYNC, SHORT, Bridge, StandIn, until

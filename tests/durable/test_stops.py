@@ -6,16 +6,17 @@ import asyncio
 import os
 import signal
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.durable.conftest import BridgeFactory
-from tests.durable.support import ASYNC, ROOT, SHORT, Bridge, Nursery, Process, StandIn, environment_of, until
+from tests.durable.support import ASYNC, SHORT, Bridge, Nursery, Process, StandIn, environment_of, until
 from tests.durable.test_replicas import all_ended, change, until_running
 
-COMMAND = ROOT / ".venv" / "bin" / "ipaas-stamped"
+COMMAND = Path(sysconfig.get_path("scripts")) / "ipaas-stamped"
 
 
 @pytest.fixture

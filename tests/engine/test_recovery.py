@@ -70,7 +70,7 @@ async def test_the_next_start_goes_on_with_what_a_killed_process_ran(here: Room,
         (row,) = await after.rows()
         assert (row.status, row.promised, row.attempts) == ("succeeded", True, 2)
         tried = await after.database.read(reports.attempts_of, row.seq)
-        assert [each["outcome"] for each in tried] == ["interrupted", "succeeded"]
+        assert [each.outcome for each in tried] == ["interrupted", "succeeded"]
     assert not caller.done()
 
 

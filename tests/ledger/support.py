@@ -259,7 +259,7 @@ class Ledger:
     async def outcomes(self, transfer: Stored) -> list[tuple[int, str]]:
         """Of its attempts: number and outcome."""
         found = await self.database.read(reports.attempts_of, transfer.seq)
-        return [(row["number"], row["outcome"]) for row in found]
+        return [(each.number, each.outcome) for each in found]
 
     async def statuses(self) -> list[str]:
         """Of all transfers, in the order of receipt."""

@@ -237,7 +237,7 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
     )
     assert (done.owner, done.finished_at, done.error, done.failure) == (None, ledger.now, None, None)
     (attempt,) = await ledger.database.read(reports.attempts_of, done.seq)
-    assert (attempt["number"], attempt["outcome"], attempt["steps"]) == (1, "succeeded", '{"upsert": 0.25}')
+    assert (attempt.number, attempt.outcome, attempt.steps) == (1, "succeeded", {"upsert": 0.25})
     customer = await ledger.customer()
     assert (customer.external_id, customer.owner, customer.sending) == ("143491", None, None)
     assert (customer.owes_no, customer.due_at, customer.doubt) == (False, None, None)

@@ -64,9 +64,9 @@ def reader(product: Product, browser: Browser, places: dict[str, str]) -> Iterat
     context.close()
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, size: ViewportSize = DESK) -> list[str]:
     """Of any impact. In the dark only the colours are others."""
-    page.set_viewport_size(DESK)
+    page.set_viewport_size(size)
     page.emulate_media(color_scheme="light")
     page.evaluate(AXE)
     found = _violations(page, "{resultTypes: ['violations']}")

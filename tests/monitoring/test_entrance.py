@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from app.api.security import Keyring
+from app.keys import Keyring
 from app.monitoring.sessions import SESSION_SECONDS, Sessions
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import HTML, PAGES, open_pages, signed_in

@@ -9,8 +9,8 @@ import pytest
 
 from app.attempt import Failure, StampedAnswer
 from app.catalog import Slug
-from app.ledger.stored import Stored
-from app.monitoring.timeline import Attempt, Event, WriteBack, story
+from app.ledger.stored import Attempt, Stored
+from app.monitoring.timeline import Event, WriteBack, story
 
 DONE = WriteBack(wanted=True, done=True)
 STEPS = {"load": 0.5, "link": 0.25, "upsert": 1.0, "write_back": 0.25, "subscription": 2.0}

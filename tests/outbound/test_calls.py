@@ -18,7 +18,6 @@ from app.outbound.calls import (
     cut,
     message_of,
     parse_retry_after,
-    reason_phrase,
 )
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -181,7 +180,3 @@ def test_no_part_of_a_word_is_shown(message: str) -> None:
 )
 def test_the_text_after_the_documented_sentence(status: int | None, message: str, text: str) -> None:
     assert str(CallError("create", Kind.UNAVAILABLE, status, message)) == text
-
-
-def test_reason_phrase_of_an_unknown_status_is_nothing() -> None:
-    assert reason_phrase(799) == ""

@@ -255,6 +255,10 @@ class World:
         """Nothing is under way, or is about to be, until time passes."""
         return not any([await self.transfers(status=status) for status in ("accepted", "running")])
 
+    async def all_ended(self) -> bool:
+        """Nothing is left to do, however much time passes."""
+        return await self.at_rest() and not await self.transfers(status="waiting")
+
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
             while not await holds():  # noqa: ASYNC110 - over HTTP only
@@ -287,8 +291,7 @@ class World:
                 break
             await self.pass_time(20 * RETRY_UNIT)
         await self.pass_time(5 * TIMEOUT)
-        for status in ("accepted", "running", "waiting"):
-            assert await self.transfers(status=status) == [], "something never ends"
+        await self.until(self.all_ended)  # what became due last may only now be taken, on a busy machine
 
 
 @asynccontextmanager

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pydantic import ValidationError
 
-from app.api.problems import ProblemError
-from app.catalog import Slug
-from app.ipaas.models import Envelope, faults_of, guid_for, read_guid, read_record
+from app.ipaas.models import TRANSFERRED, BareRecord, Envelope, faults_of, guid_for, read_guid
 from app.ledger.triggers import NewTransfer
 
 if TYPE_CHECKING:
@@ -18,47 +15,38 @@ if TYPE_CHECKING:
 
     from app.ipaas.models import CustomerRecord, Notification
 
-TRANSFERRED = frozenset({"customer/created", "customer/updated"})
 _BARE_SCOPE = "customer/updated"
 
 
+class WrongBody(Exception):
+    """The body has a wrong shape; `faults` has a JSON pointer (RFC 6901) and a sentence for each."""
+
+    def __init__(self, faults: list[dict[str, str]]) -> None:
+        super().__init__("a body of a wrong shape")
+        self.faults = faults
+
+
 def read_intake(body: Any, headers: Mapping[str, str], connection: str) -> list[NewTransfer]:
-    """One transfer per notification, in order. Raises ProblemError 422 that points at each fault."""
+    """One transfer per notification, in order. Raises WrongBody."""
     if not isinstance(body, dict):
-        raise invalid([{"pointer": "", "detail": "Input should be an object."}])
+        raise WrongBody([{"pointer": "", "detail": "Input should be an object."}])
     correlation = read_guid(headers.get("x-correlation-id"))
-    if "notifications" not in body:
-        return [_from_bare_record(read_customer(body), correlation, headers.get("idempotency-key"), connection)]
     try:
+        if "notifications" not in body:
+            record = BareRecord.model_validate(body)
+            return [_from_bare_record(record, correlation, headers.get("idempotency-key"), connection)]
         envelope = Envelope.model_validate(body)
     except ValidationError as error:
-        raise invalid(faults_of(error)) from None
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise WrongBody(faults_of(faults)) from None
     missing = [
         {"pointer": f"/notifications/{index}/id", "detail": "Field required."}
         for index, each in enumerate(envelope.notifications)
         if each.plain_scope in TRANSFERRED and _customer_id(each) is None
     ]
     if missing:
-        raise invalid(missing)
+        raise WrongBody(missing)
     return _from_envelope(envelope, correlation, connection)
-
-
-def read_customer(body: Any, customer_id: str | None = None) -> CustomerRecord:
-    """A bare record, of this customer if one is named. Raises ProblemError 422 that points at each fault."""
-    try:
-        record = read_record(body)
-    except ValidationError as error:
-        raise invalid(faults_of(error)) from None
-    if record.id is None and customer_id is None:
-        raise invalid([{"pointer": "/id", "detail": "Field required."}])
-    if customer_id is not None and record.id not in {None, customer_id.strip()}:
-        raise invalid([{"pointer": "/id", "detail": "This is another customer than the one in the address."}])
-    return record
-
-
-def invalid(errors: list[dict[str, str]]) -> ProblemError:
-    """A body of the wrong shape."""
-    return ProblemError(Slug.INVALID_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, "See `errors`.", errors=errors)
 
 
 def _from_bare_record(

@@ -1,0 +1,51 @@
+"""Every way in which a call is refused by its key, its body, its ids, or the state of things."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.api.openapi import ANY_PROBLEM, either, refused
+from app.api.problems import NOT_JSON, UNAVAILABLE, WRONG_SHAPE, ProblemError, Refusal
+from app.catalog import Slug
+
+NO_KEY: Final = Refusal("No key, or a wrong one.", Slug.UNAUTHORIZED, 401, sends={"WWW-Authenticate": "Bearer"})
+OTHER_KEY: Final = Refusal("A key for something else.", Slug.FORBIDDEN, 403)
+TOO_LARGE: Final = Refusal("Over 1 MiB.", Slug.PAYLOAD_TOO_LARGE, 413, sends={"Connection": "close"})
+OTHER_MEDIA_TYPE: Final = Refusal("Not plain JSON.", Slug.UNSUPPORTED_MEDIA_TYPE, 415)
+
+
+def _no(what: str) -> Refusal:
+    return Refusal(what, Slug.NOT_FOUND, 404, what)
+
+
+NO_CUSTOMER_ID: Final = _no("This is no customer id.")
+NO_TRANSFER: Final = _no("No transfer has this id.")
+NO_SYNC: Final = _no("No sync has this id.")
+NO_RECORD: Final = _no(
+    "No record of this customer was received, and IPAAS_API_URL is not set, so none can be fetched. "
+    "Send the record as the body, or set IPAAS_API_URL and IPAAS_API_TOKEN."
+)
+NOT_RERUNNABLE: Final = Refusal(
+    "It runs, or it has succeeded or was skipped.",
+    Slug.CONFLICT,
+    409,
+    "This transfer is running. "
+    "Only a failed, cancelled or waiting one runs again, and none of a sandbox at a real store.",
+)
+NOT_CANCELLABLE: Final = Refusal(
+    "It has begun, or has ended.",
+    Slug.CONFLICT,
+    409,
+    "This transfer is running. Only an accepted or waiting one can be cancelled.",
+)
+
+
+def conflict(refusal: Refusal, status: str) -> ProblemError:
+    """With the status that is in the way."""
+    return ProblemError(refusal, refusal.hint.replace("running", status, 1))
+
+
+OF_KEYS: Final = refused(NO_KEY, OTHER_KEY)
+OF_OPERATORS: Final = either(OF_KEYS, ANY_PROBLEM, refused(UNAVAILABLE))
+OF_QUERIES: Final = refused(WRONG_SHAPE)
+OF_BODIES: Final = refused(NOT_JSON, TOO_LARGE, OTHER_MEDIA_TYPE, WRONG_SHAPE)

@@ -1,0 +1,65 @@
+"""The contract's Result: what became of one notification."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from app.attempt import Action, Subscription
+from app.ledger.stored import Stored
+
+TRANSFER_ID = "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10"
+GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+_AS_CALLERS_SEE_IT = {"running": "accepted", "waiting": "accepted", "cancelled": "skipped"}
+
+
+def moment(seconds: float | None) -> str | None:
+    """A time as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    str,
+    BeforeValidator(lambda value: moment(value) if isinstance(value, float) else value),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-24T09:30:01.204Z"]}),
+]
+
+
+class Shown(BaseModel):
+    """What is shown of a transfer: members of the same name, and those that are told apart."""
+
+    @classmethod
+    def of(cls, transfer: Stored, **told: Any) -> Self:
+        """From the ledger."""
+        same = {name: getattr(transfer, name) for name in cls.model_fields if name not in told}
+        return cls(**same | told)
+
+
+class Result(Shown):
+    """What became of one notification."""
+
+    transfer_id: str = Field(examples=[TRANSFER_ID])
+    tracking_guid: str = Field(examples=[GUID])
+    customer_id: str | None = Field(examples=["150713"])
+    status: Literal["succeeded", "skipped", "accepted", "failed"]
+    action: Action | None
+    external_id: str | None = Field(description="The customer's id at Stamped.io", examples=["143491"])
+    subscription: Subscription | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, transfer: Stored, **told: Any) -> Self:
+        """What has not ended yet is accepted, and says no more."""
+        status = _AS_CALLERS_SEE_IT.get(transfer.status, transfer.status)
+        silent = ("action", "subscription", "reason") if status == "accepted" else ()
+        return super().of(transfer, transfer_id=transfer.id, **{"status": status, **dict.fromkeys(silent), **told})
+
+
+class Results(BaseModel):
+    """The results, in the order of the notifications."""
+
+    results: list[Result]

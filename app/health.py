@@ -1,0 +1,122 @@
+"""Whether the service is well: judged here, and shown by `/readyz`, the pages and `check`."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field
+
+from app.ledger import statistics
+from app.ledger.faults import DatabaseGone
+from app.outbound.calls import CallError, Kind, status_line
+
+if TYPE_CHECKING:
+    from app.clock import Clock
+    from app.connections import Connection
+    from app.engine import Engine
+    from app.ledger.database import Database
+
+State = Literal["ok", "warn", "fail"]
+_DATABASE_SECONDS = 2.0
+_OLD_SECONDS = 1800  # a transfer that waits longer deserves a look
+
+
+class Check(BaseModel):
+    """One thing that was looked at; `hint` says what to do about it."""
+
+    name: Literal["engine", "stamped", "database", "oldest_waiting"]
+    status: State = "ok"
+    running: int | None = Field(None, description="engine: transfers under way in this replica")
+    seconds: int | None = Field(None, description="oldest_waiting: its age")
+    hint: str | None = None
+    transfer_id: str | None = Field(None, exclude=True)
+
+
+class Readiness(BaseModel):
+    """`warn` is no reason to restart: it says what a person should look at."""
+
+    status: State
+    checks: list[Check]
+
+
+class Health:
+    """Of one replica. Shows no key, no address and no customer."""
+
+    def __init__(self, engine: Engine, connection: Connection, database: Database, clock: Clock) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._database = database
+        self._clock = clock
+
+    async def look(self) -> Readiness:
+        """All checks, and the worst of them."""
+        checks = [self._taking(), self._stamped(), *await self._stored()]
+        return Readiness(status=worst(checks), checks=checks)
+
+    def _taking(self) -> Check:
+        engine = self._engine
+        check = Check(name="engine", running=engine.running)
+        if not engine.taking:
+            check.status = "fail"
+            check.hint = "The service is starting or stopping; it takes no new transfers."
+            if engine.started and not engine.draining:
+                check.hint = "The last heartbeats could not be written; it takes no new transfers."
+        return check
+
+    def _stamped(self) -> Check:
+        """A Stamped.io that fails is a warning: restarting this service would not mend it."""
+        last = self._connection.stamped.last_failure
+        if last is None:
+            return Check(name="stamped")
+        told = "no answer" if last.status is None else status_line(last.status)
+        hint = f"The last call ({last.operation}) failed: {told}. {advice(last)}"
+        return Check(name="stamped", status="warn", hint=hint)
+
+    async def _stored(self) -> list[Check]:
+        engine, database = self._engine, self._database
+        if not engine.started:
+            hint = engine.fault or "The database does not answer yet; check DATABASE_URL and whether it runs."
+            return [Check(name="database", status="fail", hint=hint)]
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                oldest = await database.read(statistics.oldest_open)
+        except (DatabaseGone, TimeoutError):
+            hint = "The database does not answer; the service goes on by itself when it does."
+            return [Check(name="database", status="fail", hint=hint)]
+        answers = Check(name="database")
+        if database.schema_note is not None:
+            answers = Check(name="database", status="warn", hint=database.schema_note)
+        waiting = Check(name="oldest_waiting")
+        if oldest is not None:
+            age = self._clock.now().timestamp() - oldest.created_at
+            waiting.seconds = round(age)
+            waiting.transfer_id = oldest.id
+            if age > _OLD_SECONDS:
+                waiting.status = "warn"
+                waiting.hint = (
+                    "A transfer has waited for over 30 minutes. GET /transfers?status=waiting shows why."
+                )
+        return [answers, waiting]
+
+
+def worst(checks: list[Check]) -> State:
+    """Of all of them."""
+    states = {check.status for check in checks}
+    return "fail" if "fail" in states else "warn" if "warn" in states else "ok"
+
+
+def advice(error: CallError) -> str:
+    """What to do about a call to Stamped.io that failed."""
+    if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return "Check STAMPED_API_PUBLIC_KEY and STAMPED_API_PRIVATE_KEY."
+    if error.status == HTTPStatus.NOT_FOUND:
+        return "Check STAMPED_API_STORE_HASH, then STAMPED_API_URL."
+    if error.kind is Kind.THROTTLED:
+        return "Wait: Stamped.io has had too many calls."
+    if error.status is None:
+        return "Check STAMPED_API_URL and the way to it (network, DNS, proxy)."
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return "Check STAMPED_API_URL: what answers there is not Stamped.io's API."
+    return "Try again later."

@@ -1,0 +1,93 @@
+"""The service's life: what starts and stops with it, and how SIGTERM ends it.
+
+Not ready any more, no new transfers, running ones get 20 s, then the server stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import threading
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+    from types import FrameType
+
+    from fastapi import FastAPI
+
+    from app.connections import Connection
+    from app.engine import Engine
+    from app.ledger.database import Database
+    from app.settings import Settings
+
+log = structlog.stdlib.get_logger("app")
+
+DRAIN_SECONDS = 20.0
+_GARBAGE = (20_000, 20, 50)
+
+
+def lifespan_of(
+    settings: Settings, engine: Engine, connection: Connection, database: Database
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """For FastAPI."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        _warn(settings)
+        gc.freeze()  # what the start has left is not looked at again, and the rest not after every 700 objects
+        gc.set_threshold(*_GARBAGE)
+        engine.start()
+        log.info("started", stamped=settings.stamped_api_url, ipaas=settings.ipaas_api_url or "not set")
+        with draining_on_sigterm(engine):
+            yield
+        await engine.drain(0)
+        await connection.aclose()
+        await database.aclose()
+        log.info("stopped")
+
+    return lifespan
+
+
+def _warn(settings: Settings) -> None:
+    if settings.sandbox_url:
+        nothing = "SANDBOX: no Stamped.io keys are set, nothing is sent to a real store"
+        log.warning(nothing, url=settings.sandbox_url)
+    if settings.stamped_api_throttle_limit or settings.stamped_api_throttle_seconds:
+        log.warning("STAMPED_API_THROTTLE_LIMIT and STAMPED_API_THROTTLE_SECONDS are not kept by this version")
+
+
+@contextmanager
+def draining_on_sigterm(engine: Engine, seconds: float = DRAIN_SECONDS) -> Iterator[None]:
+    """Puts the draining in front of the server's own handler; a second SIGTERM goes straight to that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals only reach the main thread; whoever embeds the service stops it otherwise
+        return
+    loop = asyncio.get_running_loop()
+    stop_server = signal.getsignal(signal.SIGTERM)
+    draining: list[asyncio.Task[None]] = []
+
+    async def drain(frame: FrameType | None) -> None:
+        await engine.drain(seconds)
+        if callable(stop_server):
+            stop_server(signal.SIGTERM, frame)
+
+    def begin(frame: FrameType | None) -> None:
+        draining.append(loop.create_task(drain(frame)))
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        if draining and callable(stop_server):
+            stop_server(number, frame)
+        else:
+            loop.call_soon_threadsafe(begin, frame)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, stop_server)
