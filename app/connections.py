@@ -1,46 +1,63 @@
-"""From settings to connections: the clients and the mapping that serve what iPaaS.com calls a subscription."""
+"""The stores that this process serves, each with its clients and its mapping; the file of connections anew."""
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from app.connections_file import DEFAULT, Store, read_stores
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
 from app.settings import Settings, SettingsFault
 from app.stamped.client import StampedAccount, StampedClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import httpx
 
     from app.clock import Clock
     from app.telemetry.metrics import Metrics
     from app.telemetry.redaction import Redactor
 
-SANDBOX: Final = "sandbox "  # so begin the names of connections to one
+_AT: Final = "@"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`ipaas` None: records come with the notification, and external IDs are not written back."""
+    """What iPaaS.com calls a subscription. `ipaas` None: records come along, external IDs are not written back.
 
+    `scope` is what its transfers, links and repeats are kept under: the same connection to another store has its
+    own, and so has each run of the sandbox.
+    """
+
+    id: str
+    name: str
+    scope: str
     stamped: StampedClient
     ipaas: IpaasClient | None
     mapping: Mapping
     redactor: Redactor
+    settings: Settings
+    keys: tuple[bytes, ...]
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - what a connection is made of
         cls,
-        settings: Settings,
+        connection: str,
+        store: Store,
         redactor: Redactor,
+        clock: Clock,
         metrics: Metrics | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> Connection:
-        """The one that the settings describe. Raises SettingsFault for a mapping that cannot be used.
+        """Raises SettingsFault for a mapping that cannot be used.
 
         `transport` stands in for the network to Stamped.io and iPaaS.com.
         """
+        settings = store.settings
         stamped = StampedAccount(
             url=settings.stamped_api_url,
             public_key=settings.stamped_api_public_key.get_secret_value(),
@@ -54,12 +71,29 @@ class Connection:
         if settings.ipaas_api_url and settings.ipaas_api_token:
             token = settings.ipaas_api_token.get_secret_value()
             ipaas = IpaasAccount(settings.ipaas_api_url, token, settings.ipaas_client_id)
+        redactor.learn(*settings.webhook_keys)
+        measured = metrics.of(connection) if metrics is not None else None
+        kept_at = f"sandbox {clock.now():%Y-%m-%dT%H:%M:%S.%f}" if settings.sandbox_url else stamped.store_hash
         return cls(
-            stamped=StampedClient(stamped, redactor, transport, metrics),
-            ipaas=IpaasClient(ipaas, redactor, transport, metrics) if ipaas else None,
+            id=connection,
+            name=store.name,
+            scope=f"{connection}{_AT}{kept_at}",
+            stamped=StampedClient(stamped, redactor, transport, measured),
+            ipaas=IpaasClient(ipaas, redactor, transport, measured) if ipaas else None,
             mapping=_mapping_of(settings),
             redactor=redactor,
+            settings=settings,
+            keys=tuple(sha256(key.encode()).digest() for key in settings.webhook_keys),
         )
+
+    @property
+    def fetches(self) -> bool:
+        """Whether records come from iPaaS.com."""
+        return self.ipaas is not None
+
+    def serves(self, destination: str | None) -> bool:
+        """`default` serves every destination; any other its own, and what names none."""
+        return destination is None or self.id in {DEFAULT, destination}
 
     async def aclose(self) -> None:
         """Close both clients. Idempotent."""
@@ -68,11 +102,75 @@ class Connection:
             await self.ipaas.aclose()
 
 
-def name_of(settings: Settings, clock: Clock) -> str:
-    """What links and repeats are kept under: another store has its own, and so has each run of the sandbox."""
-    if settings.sandbox_url:
-        return f"{SANDBOX}{clock.now():%Y-%m-%dT%H:%M:%S.%f}"
-    return f"store {settings.stamped_api_store_hash}"
+def connection_id(scope: str) -> str:
+    """The connection whose transfers are kept under this."""
+    return scope.partition(_AT)[0]
+
+
+class Connections:
+    """All that are served now, in the order of the file. `make` builds one, and raises SettingsFault."""
+
+    def __init__(self, settings: Settings, make: Callable[[str, Store], Connection]) -> None:
+        """Raises SettingsFault with every fault."""
+        self._settings = settings
+        self._make = make
+        self._served = self._read({})
+        self.fault: str | None = None
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._served.values())
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def get(self, connection: str) -> Connection | None:
+        """By its id; None = it is not served."""
+        return self._served.get(connection)
+
+    def at(self, scope: str) -> Connection | None:
+        """By what its transfers are kept under; None = it is not served any more, or not by this store."""
+        found = self._served.get(connection_id(scope))
+        return found if found is not None and found.scope == scope else None
+
+    def only(self) -> Connection | None:
+        """The one that is meant where none is named; None = there are several."""
+        return next(iter(self)) if len(self) == 1 else None
+
+    def opened_by(self, key: bytes) -> Connection | None:
+        """Whose webhook key this is. Looks at every key, so that the time tells nothing."""
+        offered = sha256(key).digest()
+        opened = [each for each in self for mine in each.keys if hmac.compare_digest(offered, mine)]
+        return opened[0] if opened else None
+
+    def reload(self) -> list[Connection]:
+        """Read the file again; those that are served no more. A faulty file changes nothing, and is `fault`.
+
+        What did not change stays as it is.
+        """
+        before = self._served
+        try:
+            self._served = self._read(before)
+        except SettingsFault as fault:
+            self.fault = " ".join(fault.lines)
+            return []
+        self.fault = None
+        return [each for each in before.values() if self._served.get(each.id) is not each]
+
+    def _read(self, before: dict[str, Connection]) -> dict[str, Connection]:
+        served: dict[str, Connection] = {}
+        faults: list[str] = []
+        for connection, store in read_stores(self._settings).items():
+            old = before.get(connection)
+            if old is not None and (old.name, old.settings) == (store.name, store.settings):
+                served[connection] = old
+                continue
+            try:
+                served[connection] = self._make(connection, store)
+            except SettingsFault as fault:
+                faults += fault.lines
+        if faults:
+            raise SettingsFault(faults)
+        return served
 
 
 def _mapping_of(settings: Settings) -> Mapping:

@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
 _SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
+_OF_A_STORE = (*_SANDBOX_FILLS, "IPAAS_WEBHOOK_API_KEY")
+ABSENT = "absent"  # where connections are to say it
 SANDBOX_DATABASE = "sqlite:///data/sandbox.db"  # so that nothing of a sandbox is ever taken for a store's
 _OTHER_NAMES = {
     "STAMPED_API_PUBLIC_KEY": "STAMPED_API_USER",
@@ -72,10 +74,6 @@ def _checked_database_url(value: str) -> str:
     if not value.startswith(_DATABASES):
         raise PydanticCustomError("database", "must be a SQLite file or a PostgreSQL database")
     return value
-
-
-def _not_yet(_value: str) -> str:
-    raise PydanticCustomError("not_yet", "several stores are not supported by this version")
 
 
 def _upper(value: Any) -> Any:
@@ -136,9 +134,7 @@ class Settings(BaseSettings):
     ipaas_client_id: str | None = Field(None, description="sent to iPaaS.com as X-Client-Id")
 
     subscription_field: str | None = Field(None, description="the name of the custom field that holds consent")
-    connections_file: Annotated[str, AfterValidator(_not_yet)] | None = Field(
-        None, description="the STAMPED_API_… settings of one store instead"
-    )
+    connections_file: Path | None = Field(None, description="the path of a file of connections (TOML)")
     mapping_file: Path | None = Field(None, description="the path of a mapping file (TOML)")
 
     database_url: Annotated[str, AfterValidator(_checked_database_url)] = Field(
@@ -177,6 +173,16 @@ class Settings(BaseSettings):
             "stamped_api_url": url,
         }
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_to_connections(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """With CONNECTIONS_FILE each connection is asked for what it needs."""
+        given = {name.upper(): value for name, value in data.items()}
+        if not given.get("CONNECTIONS_FILE"):
+            return data
+        names = {_OTHER_NAMES.get(name, name) for name, value in given.items() if value} | given.keys()
+        return data | {name: ABSENT for name in _OF_A_STORE if name not in names and _OTHER_NAMES.get(name) not in given}
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.ipaas_api_url and not self.ipaas_api_token:
@@ -197,6 +203,18 @@ class Settings(BaseSettings):
         parts = self.ipaas_webhook_api_key.get_secret_value().split(",")
         return [part.strip() for part in parts if part.strip()]
 
+    def for_connection(self, values: dict[str, Any]) -> Settings:
+        """With these settings of a connection instead. Raises pydantic.ValidationError."""
+        mine = {name: getattr(self, name) for name in self.model_fields_set}
+        known = {name: value for name, value in mine.items() if not _is_absent(value)} | values
+        aliases = {field.lower(): field for field in _OTHER_NAMES}
+        given = {aliases.get(name, name): value for name, value in known.items()}
+        return Settings(_env_file=None, **given | {"connections_file": None})
+
+
+def _is_absent(value: Any) -> bool:
+    return ABSENT == (value.get_secret_value() if isinstance(value, SecretStr) else value)
+
 
 def load_settings(**overrides: Any) -> Settings:
     """From the environment and `.env`. Raises SettingsFault."""
@@ -206,11 +224,12 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsFault([".env is not usable: it is not UTF-8; save it as UTF-8."]) from None
     except ValidationError as error:
         raise SettingsFault(
-            [_line(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+            [line_of(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
         ) from None
 
 
-def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
+def line_of(location: tuple[int | str, ...], kind: str, message: str, *, lower: bool = False) -> str:
+    """What is wrong with a setting, and what to set; `lower`: as a file of connections writes names."""
     if not location:
         return message
     name = str(location[0]).upper()
@@ -218,7 +237,8 @@ def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
     original = {other: first for first, other in _OTHER_NAMES.items()}
     info = fields.get(original.get(name, name))
     what = (info.description if info else None) or "a value"
+    shown = name.lower() if lower else name
     if kind == "missing":
-        return f"{name} is missing: set {what}."
+        return f"{shown} is missing: set {what}."
     reason = message[:1].lower() + message[1:]
-    return f"{name} is not usable: {reason}; set {what}."
+    return f"{shown} is not usable: {reason}; set {what}."

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.ipaas.models import is_endless, is_plain, linked, read_record
 from app.outbound.calls import CallError, Kind, classify
 from app.outbound.http_client import NOT_JSON, JsonClient
-from app.telemetry.metrics import Metrics
+from app.telemetry.metrics import CallMetrics, Metrics
 
 if TYPE_CHECKING:
     import httpx
@@ -46,7 +46,7 @@ class IpaasClient:
         account: IpaasAccount,
         redactor: Redactor,
         transport: httpx.AsyncBaseTransport | None = None,
-        metrics: Metrics | None = None,
+        metrics: CallMetrics | None = None,
     ) -> None:
         redactor.learn(account.token)
         headers = {"Authorization": f"Bearer {account.token}"}
@@ -59,7 +59,7 @@ class IpaasClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics()).call, "ipaas"),
+            observe=partial((metrics or Metrics().of("")).call, "ipaas"),
             judge=judge,
         )
 

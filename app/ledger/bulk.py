@@ -9,17 +9,17 @@ from uuid import uuid4
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.connections import SANDBOX
 from app.ledger import triggers
 from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from app.ledger.session import Session
     from app.ledger.stored import Stored
 
 BLOCK = 50
+EVERY = ""  # of a sync: whichever connection its transfers are of
 Kind = Literal["customers", "retry"]
 
 
@@ -38,12 +38,13 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
         session.execute(insert(sync_blocks), rows)
 
 
-def enter_some(session: Session, now: float, *, fetch: bool) -> list[Stored] | None:
-    """Enter a few items of the oldest sync that has some left; what that ended.
+def enter_some(session: Session, now: float, fetch: Mapping[str, bool]) -> list[Stored] | None:
+    """Enter a few items of the oldest sync that has some left; what that ended. `fetch`: by the scopes that are served.
 
-    None = no sync has any left, or another replica is at it.
+    None = no sync of theirs has any left, or another replica is at it.
     """
-    oldest = select(func.min(sync_blocks.c.sync_id)).scalar_subquery()
+    left = select(func.min(sync_blocks.c.sync_id)).join(syncs, syncs.c.id == sync_blocks.c.sync_id)
+    oldest = left.where(syncs.c.connection.in_([EVERY, *fetch])).scalar_subquery()
     wanted = select(syncs).where(syncs.c.id == oldest).with_for_update(skip_locked=True)
     sync = session.execute(wanted).mappings().one_or_none()
     mine = sync_blocks.c.sync_id == (sync["id"] if sync else None)
@@ -53,9 +54,10 @@ def enter_some(session: Session, now: float, *, fetch: bool) -> list[Stored] | N
         return None
     chunk = json.loads(block["items"])
     if sync["kind"] == "customers":
-        entered = _add_customers(session, sync["connection"], chunk, now, fetch=fetch)
+        scope = sync["connection"]
+        entered = _add_customers(session, scope, chunk, now, fetch=fetch[scope])
     else:
-        entered = _rerun_all(session, sync["connection"], chunk, now, fetch=fetch)
+        entered = _rerun_all(session, chunk, now, fetch)
     session.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
     _add_items(session, sync["id"], [each.transfer.seq for each in entered])
     left_out = len(chunk) - len(entered)
@@ -78,13 +80,10 @@ def _add_customers(
 
 
 def _rerun_all(
-    session: Session, name: str, chunk: Sequence[int], now: float, *, fetch: bool
+    session: Session, chunk: Sequence[int], now: float, fetch: Mapping[str, bool]
 ) -> list[triggers.Entered]:
-    """These again; those that are in no state for it any more are left out."""
-    sandbox = name.startswith(SANDBOX)
-    entered = (
-        triggers.rerun(session, seq, None, now, fetch=fetch, promised=True, sandbox=sandbox) for seq in chunk
-    )
+    """These again; those that are in no state for it any more, or served no more, are left out."""
+    entered = (triggers.rerun(session, seq, None, now, fetch=fetch, promised=True) for seq in chunk)
     return [each for each in entered if each is not None]
 
 

@@ -10,7 +10,6 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Float, Integer, and_, bindparam, func, or_, select
 
-from app.connections import SANDBOX
 from app.ledger import customers, rows
 from app.ledger.customers import Customer
 from app.ledger.session import Query
@@ -21,7 +20,7 @@ from app.ledger.tables import customers as table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Select, Table
+    from sqlalchemy import Select
 
     from app.ipaas.models import CustomerRecord
     from app.ledger.session import Session
@@ -29,41 +28,32 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("ledger")
 
 _LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
+_SCOPE = bindparam("scope")
 _NOW, _MOST = bindparam("now", type_=Float), bindparam("most", type_=Integer)
 
 
-def _meant_for(rows_of: Table, *, sandbox: bool) -> ColumnElement[bool]:
-    """What is meant for a sandbox, or for a real store."""
-    sandboxed = rows_of.c.connection.startswith(SANDBOX)
-    return sandboxed if sandbox else ~sandboxed
-
-
-def _due_customers(*, sandbox: bool) -> Select[Any]:
+def _due_customers() -> Select[Any]:
     to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= _NOW)
     return (
         select(table)
-        .where(table.c.owner.is_(None), or_(table.c.due_at <= _NOW, to_verify))
-        .where(_meant_for(table, sandbox=sandbox))
+        .where(table.c.connection == _SCOPE, table.c.owner.is_(None), or_(table.c.due_at <= _NOW, to_verify))
         .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
         .limit(_MOST)
         .with_for_update(skip_locked=True)
     )
 
 
-def _due_loads(*, sandbox: bool) -> Select[Any]:
+def _due_loads() -> Select[Any]:
     return (
         select(transfers)
-        .where(is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
-        .where(_meant_for(transfers, sandbox=sandbox))
+        .where(transfers.c.connection == _SCOPE, is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
         .order_by(transfers.c.next_attempt_at, transfers.c.seq)
         .limit(_MOST)
         .with_for_update(skip_locked=True)
     )
 
 
-_DUE, _DUE_LOADS = (
-    {sandbox: Query(make(sandbox=sandbox)) for sandbox in (False, True)} for make in (_due_customers, _due_loads)
-)
+_DUE, _DUE_LOADS = Query(_due_customers()), Query(_due_loads())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +95,18 @@ def claim(session: Session, name: str, customer_id: str | None, owner: str, now:
 
 
 def claim_due(  # noqa: PLR0913 - who claims what
-    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+    session: Session, scope: str, owner: str, now: float, limit: int, *, careful: bool = False
 ) -> list[Claim]:
     """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
 
-    Those of a real store, or those of a sandbox: neither is ever sent to the other. A verification is only due
-    where nothing else is to be tried: that would set what is wanted anyway, and has its own schedule.
-    `careful`: one that cannot be begun is left out, and logged.
+    A verification is only due where nothing else is to be tried: that would set what is wanted anyway, and has its
+    own schedule. `careful`: one that cannot be begun is left out, and logged.
     """
     if not limit:
         return []
     most = limit + _LEFT_OUT if careful else limit
     claims: list[Claim] = []
-    for row in session.rows(_DUE[sandbox], {"now": now, "most": most}):
+    for row in session.rows(_DUE, {"scope": scope, "now": now, "most": most}):
         try:
             with session.begin_nested() if careful else nullcontext():
                 begun = _begin_due(session, Customer.of(row), owner, now)
@@ -133,21 +122,30 @@ def claim_due(  # noqa: PLR0913 - who claims what
 
 
 def claim_work(  # noqa: PLR0913 - who claims what
-    session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False, careful: bool = False
+    session: Session, scopes: Sequence[str], owner: str, now: float, limit: int, *, careful: bool = False
 ) -> tuple[list[Claim], list[Stored]]:
-    """Due customers and due loads, up to `limit` of both together; neither keeps the other out."""
-    loads = claim_loads(session, owner, now, limit // 2, sandbox=sandbox)
-    claims = claim_due(session, owner, now, limit - len(loads), sandbox=sandbox, careful=careful)
-    left = limit - len(loads) - len(claims)
-    return claims, [*loads, *claim_loads(session, owner, now, left, sandbox=sandbox)]
+    """Due customers and due loads, up to `limit` of all together; no connection, and neither, keeps another out.
+
+    Only of these scopes: what is meant for a sandbox, or for a store that is served no more, waits.
+    """
+    claims: list[Claim] = []
+    loads: list[Stored] = []
+    for share in (True, False):  # each its share, and then what others left
+        for number, scope in enumerate(scopes):
+            left = limit - len(claims) - len(loads)
+            most = -(-left // (len(scopes) - number)) if share else left
+            began = len(loads)
+            loads += claim_loads(session, scope, owner, now, most // 2 if share else most)
+            claims += claim_due(session, scope, owner, now, most - len(loads) + began, careful=careful)
+    return claims, loads
 
 
-def claim_loads(session: Session, owner: str, now: float, limit: int, *, sandbox: bool = False) -> list[Stored]:
+def claim_loads(session: Session, scope: str, owner: str, now: float, limit: int) -> list[Stored]:
     """Begin to fetch the records of up to `limit` transfers that are due for it."""
     if not limit:
         return []
-    due = [Stored.of(row) for row in session.rows(_DUE_LOADS[sandbox], {"now": now, "most": limit})]
-    return [rows.change(session, each, rows.begun(each, owner, now)) for each in due]
+    due = session.rows(_DUE_LOADS, {"scope": scope, "now": now, "most": limit})
+    return [rows.change(session, each, rows.begun(each, owner, now)) for each in map(Stored.of, due)]
 
 
 def _begin_due(session: Session, customer: Customer, owner: str, now: float) -> Claim | None:

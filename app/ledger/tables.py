@@ -138,8 +138,8 @@ def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any], u
     Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-_some("ix_customers_due", customers.c.due_at.is_not(None), customers.c.due_at)
-_some("ix_customers_verify", customers.c.verify_at.is_not(None), customers.c.verify_at)
+_some("ix_customers_due", customers.c.due_at.is_not(None), customers.c.connection, customers.c.due_at)
+_some("ix_customers_verify", customers.c.verify_at.is_not(None), customers.c.connection, customers.c.verify_at)
 _some("ix_customers_owner", customers.c.owner.is_not(None), customers.c.owner)
 _some(  # rule 8, also where two take one at once
     "ix_customers_external",
@@ -149,7 +149,7 @@ _some(  # rule 8, also where two take one at once
     unique=True,
 )
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
-_some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)
+_some("ix_transfers_loading", is_loading, transfers.c.connection, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
 _some("ix_transfers_error", transfers.c.error.is_not(None), transfers.c.error, transfers.c.seq)
 # random keys, by day: so a webhook only changes pages of today, however many transfers are stored (docs/adr/0015)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
-from app.connections import SANDBOX
 from app.ledger import attempts, claims, customers, order, rows
 from app.ledger.order import Change, Moment, Wanted
 from app.ledger.reports import common_destination
@@ -21,6 +20,8 @@ from app.ledger.stored import Stored, new_id
 from app.ledger.tables import PENDING, RERUNNABLE, is_open, transfers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.ipaas.models import CustomerRecord
     from app.ledger.claims import Claim
     from app.ledger.customers import Customer
@@ -127,22 +128,23 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     owner: str | None,
     now: float,
     *,
-    fetch: bool,
+    fetch: Mapping[str, bool],
     promised: bool = False,
-    sandbox: bool = False,
 ) -> Entered | None:
-    """Run a failed, cancelled or waiting transfer again. `fetch`: one without a record of its own is loaded first.
+    """Run a failed, cancelled or waiting transfer again. `fetch`, by the scopes that are served: one without a record
+    of its own is loaded first.
 
-    None = it is in no such state; or it is of a sandbox and this is a real store, or the other way round.
+    None = it is in no such state; or it is of a scope that is not served, such as another run's sandbox.
     """
     found = rows.by_seq(session, seq)
-    if found.customer_id is None or found.connection.startswith(SANDBOX) is not sandbox:
+    if found.customer_id is None or found.connection not in fetch:
         return None
     customer = customers.enter(session, found.connection, found.customer_id)
     transfer = rows.by_seq(session, seq, locked=True)
     if transfer.status not in RERUNNABLE:
         return None
-    return _again(session, customer, transfer, owner, now, {"promised": promised}, fetch=fetch)
+    terms = {"promised": promised}
+    return _again(session, customer, transfer, owner, now, terms, fetch=fetch[found.connection])
 
 
 def _about_loaded(claimed: Stored, *_: object) -> About:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from app.outbound.calls import CallError
 from app.outbound.http_client import JsonClient
 from app.stamped.models import StampedCustomer, customer_in, customers_in
-from app.telemetry.metrics import Metrics
+from app.telemetry.metrics import CallMetrics, Metrics
 from app.telemetry.redaction import basic_credentials
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class StampedClient:
         account: StampedAccount,
         redactor: Redactor,
         transport: httpx.AsyncBaseTransport | None = None,
-        metrics: Metrics | None = None,
+        metrics: CallMetrics | None = None,
     ) -> None:
         keys = (account.public_key, account.private_key)
         redactor.learn(*keys, basic_credentials(*keys))
@@ -57,7 +57,7 @@ class StampedClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics()).call, "stamped"),
+            observe=partial((metrics or Metrics().of("")).call, "stamped"),
         )
 
     async def aclose(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -9,6 +11,18 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 _LABELLED = 200  # the library looks its labels up under a lock
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class CallMetrics:
+    """Calls of one connection."""
+
+    labelled: Callable[..., Histogram]
+    connection: str
+
+    def call(self, system: str, operation: str, outcome: str, seconds: float) -> None:
+        """A call ended; `outcome` is `ok` or the kind of failure."""
+        self.labelled(self.connection, system, operation, outcome).observe(seconds)
 
 
 class Metrics:
@@ -21,7 +35,7 @@ class Metrics:
         self._transfers = Counter(
             "ipaas_stamped_transfers",
             "Ends of attempts, and transfers that needed none, by the status they led to",
-            ("status", "action", "error"),
+            ("connection", "status", "action", "error"),
             registry=self._registry,
         )
         self._seconds = Histogram(
@@ -30,7 +44,7 @@ class Metrics:
         self._calls = Histogram(
             "ipaas_stamped_call_seconds",
             "Calls to Stamped.io and iPaaS.com, by outcome",
-            ("system", "operation", "outcome"),
+            ("connection", "system", "operation", "outcome"),
             buckets=_SECONDS,
             registry=self._registry,
         )
@@ -47,15 +61,17 @@ class Metrics:
         self._ended = lru_cache(maxsize=_LABELLED)(self._transfers.labels)
         self._called = lru_cache(maxsize=_LABELLED)(self._calls.labels)
 
-    def transfer(self, status: str, action: str | None, error: str | None, seconds: float) -> None:
+    def of(self, connection: str) -> CallMetrics:
+        """What the clients of a connection measure."""
+        return CallMetrics(self._called, connection)
+
+    def transfer(
+        self, connection: str, status: str, action: str | None, error: str | None, seconds: float
+    ) -> None:
         """An attempt ended, or a transfer was settled without one (0 seconds)."""
-        self._ended(status, action or "", error or "").inc()
+        self._ended(connection, status, action or "", error or "").inc()
         if seconds:
             self._seconds.observe(seconds)
-
-    def call(self, system: str, operation: str, outcome: str, seconds: float) -> None:
-        """A call ended; `outcome` is `ok` or the kind of failure."""
-        self._called(system, operation, outcome).observe(seconds)
 
     def rejection(self, error: str) -> None:
         """A request was refused."""
