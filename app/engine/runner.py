@@ -12,8 +12,8 @@ from uuid import uuid4
 import structlog
 
 from app.attempt import Change, Consent, Failure, Progress, TransferFailed
-from app.catalog import Slug
 from app.engine.memory import Memory
+from app.error_catalog import Slug
 from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
