@@ -41,7 +41,7 @@ test-all: ## The fast part (no Chromium, no kills) on each Python found, 3.11 to
 fuzz: $(STAMP) ## Does OpenAPI say what the code does? Schemathesis, with a seed of its own (5 minutes; ARGS=--seconds=60)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (10 minutes)
+campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (8 minutes)
 	@$(BIN)/python -m tests.campaign
 
 bench: $(STAMP) ## Speed beside a stateless control, and the goals (7 minutes, quiet machine; ARGS=--quick: 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 
 if TYPE_CHECKING:
     from app.clock import Clock

@@ -86,11 +86,6 @@ class Connection:
             keys=tuple(sha256(key.encode()).digest() for key in settings.webhook_keys),
         )
 
-    @property
-    def fetches(self) -> bool:
-        """Whether records come from iPaaS.com."""
-        return self.ipaas is not None
-
     def serves(self, destination: str | None) -> bool:
         """`default` serves every destination; any other its own, and what names none."""
         return destination is None or self.id in {DEFAULT, destination}
@@ -115,6 +110,8 @@ class Connections:
         self._settings = settings
         self._make = make
         self._served = self._read({})
+        self._leaving: list[Connection] = []
+        self._turn = -1
         self.fault: str | None = None
 
     def __iter__(self) -> Iterator[Connection]:
@@ -128,9 +125,26 @@ class Connections:
         return self._served.get(connection)
 
     def at(self, scope: str) -> Connection | None:
-        """By what its transfers are kept under; None = it is not served any more, or not by this store."""
-        found = self._served.get(connection_id(scope))
-        return found if found is not None and found.scope == scope else None
+        """By what its transfers are kept under, also one that is leaving; None = it is not served any more."""
+        return next((each for each in (*self, *self._leaving) if each.scope == scope), None)
+
+    def of(self, scope: str) -> Connection:
+        """The same, of what was begun here. Raises LookupError."""
+        found = self.at(scope)
+        if found is None:
+            raise LookupError(scope)
+        return found
+
+    def fetches(self) -> dict[str, bool]:
+        """By the scopes that are served: whether records come from iPaaS.com."""
+        return {each.scope: each.ipaas is not None for each in self}
+
+    def in_turn(self) -> list[str]:
+        """The scopes that are served; each time another one comes first."""
+        scopes = [each.scope for each in self]
+        self._turn += 1
+        first = self._turn % len(scopes)
+        return scopes[first:] + scopes[:first]
 
     def only(self) -> Connection | None:
         """The one that is meant where none is named; None = there are several."""
@@ -142,19 +156,31 @@ class Connections:
         opened = [each for each in self for mine in each.keys if hmac.compare_digest(offered, mine)]
         return opened[0] if opened else None
 
-    def reload(self) -> list[Connection]:
-        """Read the file again; those that are served no more. A faulty file changes nothing, and is `fault`.
+    def reload(self) -> None:
+        """Read the file again. A faulty one changes nothing, and is `fault`. What did not change stays as it is.
 
-        What did not change stays as it is.
+        What is served no more is `leaving`: attempts end with what they began with.
         """
         before = self._served
         try:
             self._served = self._read(before)
         except SettingsFault as fault:
             self.fault = " ".join(fault.lines)
-            return []
+            return
         self.fault = None
-        return [each for each in before.values() if self._served.get(each.id) is not each]
+        self._leaving += [each for each in before.values() if self._served.get(each.id) is not each]
+
+    async def close(self, is_idle: Callable[[str], bool]) -> bool:
+        """Close those that are leaving and have ended all they began; whether none is left."""
+        for each in [each for each in self._leaving if is_idle(each.scope)]:
+            self._leaving.remove(each)
+            await each.aclose()
+        return not self._leaving
+
+    async def aclose(self) -> None:
+        """Close all of them. Idempotent."""
+        for each in (*self, *self._leaving):
+            await each.aclose()
 
     def _read(self, before: dict[str, Connection]) -> dict[str, Connection]:
         served: dict[str, Connection] = {}

@@ -75,7 +75,9 @@ def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         document = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        reason = f"CONNECTIONS_FILE {path} cannot be read: {error.strerror}; set the path of a file of connections."
+        reason = (
+            f"CONNECTIONS_FILE {path} cannot be read: {error.strerror}; set the path of a file of connections."
+        )
         raise SettingsFault([reason]) from None
     except ValueError as error:  # no UTF-8, or no TOML: that names line and column
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
@@ -83,7 +85,9 @@ def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     tables = document.pop("connections", None)
     faults = [f"CONNECTIONS_FILE {path}, {name} is not known; write [connections.ID]." for name in document]
     if not isinstance(tables, dict) or not tables:
-        faults.append(f"CONNECTIONS_FILE {path} has no [connections.ID], where ID is an iPaaS.com subscription id.")
+        faults.append(
+            f"CONNECTIONS_FILE {path} has no [connections.ID], where ID is an iPaaS.com subscription id."
+        )
         tables = {}
     for connection, table in tables.items():
         if not _ID.fullmatch(connection) or not isinstance(table, dict):

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ipaas.models import Id
 from app.ledger.reports import LIST_LIMIT, Filter
 from app.ledger.stored import Status

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from app.ledger import statistics
 from app.ledger.faults import DatabaseGone
-from app.outbound.calls import CallError, Kind, status_line
+from app.outbound.calls import CallError, status_line
+from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from app.clock import Clock

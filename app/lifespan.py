@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from app.connections import Connection
+    from app.connections import Connections
     from app.engine import Engine
     from app.ledger.database import Database
     from app.settings import Settings
@@ -30,10 +30,11 @@ log = structlog.stdlib.get_logger("app")
 
 DRAIN_SECONDS = 20.0
 _GARBAGE = (20_000, 20, 50)
+_LOOK_SECONDS = 1.0
 
 
 def lifespan_of(
-    settings: Settings, engine: Engine, connection: Connection, database: Database
+    settings: Settings, engine: Engine, connections: Connections, database: Database
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """For FastAPI."""
 
@@ -43,11 +44,11 @@ def lifespan_of(
         gc.freeze()  # what the start has left is not looked at again, and the rest not after every 700 objects
         gc.set_threshold(*_GARBAGE)
         engine.start()
-        log.info("started", stamped=settings.stamped_api_url, ipaas=settings.ipaas_api_url or "not set")
-        with draining_on_sigterm(engine):
+        _tell("started", connections)
+        with draining_on_sigterm(engine), reloading_on_sighup(engine, connections):
             yield
         await engine.drain(0)
-        await connection.aclose()
+        await connections.aclose()
         await database.aclose()
         log.info("stopped")
 
@@ -60,6 +61,43 @@ def _warn(settings: Settings) -> None:
         log.warning(nothing, url=settings.sandbox_url)
     if settings.stamped_api_throttle_limit or settings.stamped_api_throttle_seconds:
         log.warning("STAMPED_API_THROTTLE_LIMIT and STAMPED_API_THROTTLE_SECONDS are not kept by this version")
+
+
+def _tell(event: str, connections: Connections) -> None:
+    for each in connections:
+        at = {"stamped": each.settings.stamped_api_url, "ipaas": each.settings.ipaas_api_url or "not set"}
+        log.info(event, connection=each.id, **at)
+
+
+@contextmanager
+def reloading_on_sighup(engine: Engine, connections: Connections) -> Iterator[None]:
+    """Reads the file of connections again; those that leave are closed when what they began has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    closing: list[asyncio.Task[None]] = []
+
+    async def close() -> None:
+        while not await connections.close(engine.is_idle):
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def reload() -> None:
+        connections.reload()
+        if connections.fault is not None:
+            log.error("the file of connections is not taken over", fault=connections.fault)
+            return
+        _tell("connection", connections)
+        engine.settle()
+        closing.append(loop.create_task(close()))
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in closing:
+            task.cancel()
 
 
 @contextmanager

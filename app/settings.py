@@ -181,7 +181,9 @@ class Settings(BaseSettings):
         if not given.get("CONNECTIONS_FILE"):
             return data
         names = {_OTHER_NAMES.get(name, name) for name, value in given.items() if value} | given.keys()
-        return data | {name: ABSENT for name in _OF_A_STORE if name not in names and _OTHER_NAMES.get(name) not in given}
+        return data | {
+            name: ABSENT for name in _OF_A_STORE if name not in names and _OTHER_NAMES.get(name) not in given
+        }
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -213,7 +215,7 @@ class Settings(BaseSettings):
 
 
 def _is_absent(value: Any) -> bool:
-    return ABSENT == (value.get_secret_value() if isinstance(value, SecretStr) else value)
+    return (value.get_secret_value() if isinstance(value, SecretStr) else value) == ABSENT
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -10,9 +10,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.attempt import NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.mapping import UnreadableConsent, ValueFault
-from app.outbound.calls import CallError, Kind
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from app.attempt import Change, Consent, Links, Progress

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ledger.stored import hash_email
 from bench.services import OPERATOR_KEY
 from tools.seed import record_of

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.attempt import Consent, Link
-from app.catalog import Slug
+from app.error_catalog import Slug
 from tests.support import EMAIL, FakeLinks, Wire, customer, raising, reply, sent, transfer, with_consent
 
 NO_DUE = Consent(no=True, said_no=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.attempt import Link
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from tests.support import (
     EMAIL,
     FakeLinks,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, func, insert, make_url, select
 
 from app.attempt import Failure, StampedAnswer
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from app.ledger.database import Database
 from app.ledger.stored import dump_failure, hash_email, hashed, new_id
 from app.ledger.tables import DAY, attempts, customers, rejections, transfers

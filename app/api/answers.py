@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.problems import Problem, problem_response
 from app.api.results import Moment, Result, Results
 from app.attempt import StampedAnswer
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.answers import Catalog, CatalogEntry
 from app.api.openapi import A_PAGE, ANY_PROBLEM, Responses, refused
 from app.api.problems import NOT_FOUND, ProblemError
-from app.catalog import CATALOG, Entry, Slug
+from app.error_catalog import CATALOG, Entry, Slug
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'",

@@ -8,8 +8,9 @@ from app.api.openapi import Responses, answered, either, refused
 from app.api.problems import UNAVAILABLE, Problem
 from app.api.results import GUID, TRANSFER_ID, Results
 from app.attempt import Failure, StampedAnswer
-from app.catalog import Slug
-from app.outbound.calls import CallError, Kind
+from app.error_catalog import Slug
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 
 RECORD: Final[dict[str, Any]] = {
     "id": 150713,

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from app.api.results import Result
 from app.attempt import Failure, StampedAnswer
-from app.catalog import CATALOG, Slug
 from app.engine import NotTaking
+from app.error_catalog import CATALOG, Slug
 from app.intake import WrongBody
 from app.ipaas.models import faults_of
 from app.ledger.faults import DatabaseGone

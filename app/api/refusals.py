@@ -6,7 +6,7 @@ from typing import Final
 
 from app.api.openapi import ANY_PROBLEM, either, refused
 from app.api.problems import NOT_JSON, UNAVAILABLE, WRONG_SHAPE, ProblemError, Refusal
-from app.catalog import Slug
+from app.error_catalog import Slug
 
 NO_KEY: Final = Refusal("No key, or a wrong one.", Slug.UNAUTHORIZED, 401, sends={"WWW-Authenticate": "Bearer"})
 OTHER_KEY: Final = Refusal("A key for something else.", Slug.FORBIDDEN, 403)

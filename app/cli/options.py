@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.catalog import Slug
+from app.error_catalog import Slug
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

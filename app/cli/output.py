@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from app.catalog import CATALOG, Slug
 from app.cli.client import Service, ServiceProblem
+from app.error_catalog import CATALOG, Slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

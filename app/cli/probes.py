@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from app.catalog import CATALOG, Slug
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
 from app.connections import Connection
+from app.error_catalog import CATALOG, Slug
 from app.health import advice
 from app.ledger.engines import url_of
 from app.main import SANDBOX_PATH
-from app.outbound.calls import CallError, Kind
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 from app.settings import Settings, SettingsFault, load_settings
 from app.telemetry.redaction import Redactor
 

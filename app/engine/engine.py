@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from app.clock import Clock
-    from app.connections import Connection
+    from app.connections import Connections
     from app.engine.runner import Key
     from app.engine.tasks import Watch
     from app.ledger.claims import Claim
@@ -56,7 +56,7 @@ class Engine:
 
     def __init__(  # noqa: PLR0913 - each is a setting
         self,
-        connection: Connection,
+        connections: Connections,
         database: Database,
         clock: Clock,
         *,
@@ -65,20 +65,17 @@ class Engine:
         retention_days: float,
         retry_unit_seconds: float = 600.0,
         metrics: Metrics | None = None,
-        sandbox: bool = False,
     ) -> None:
-        self._sandbox = sandbox
-        self._connection = connection
+        self._connections = connections
         self._database = database
-        self._fetch = connection.ipaas is not None
         self._clock = clock
         self._wait_seconds = wait_seconds
         self.pulse = Pulse(database, clock)
         self.upkeep = Upkeep(database, clock, retention_days)
-        self.entry = Entry(database, self.pulse, self.settle, fetch=self._fetch)
+        self.entry = Entry(database, self.pulse, self.settle, connections)
         ports = Ports(changed=self._changed, due=self._due, loaded=self._loaded, lost=self._lost)
         self._runner = Runner(
-            connection,
+            connections,
             database,
             clock,
             self.pulse,
@@ -105,6 +102,10 @@ class Engine:
     def taking(self) -> bool:
         """Whether new transfers are taken: it has started, does not stop, and the database took its heartbeats."""
         return self.started and not self.draining and self.pulse.is_well
+
+    def is_idle(self, scope: str) -> bool:
+        """Whether nothing of this scope runs in this replica."""
+        return not any(isinstance(key, int) or key[0] == scope for key in self._runner.keys())
 
     def start(self) -> None:
         """Open the database in the background, take over what was left, then take transfers."""
@@ -168,7 +169,8 @@ class Engine:
         entered = []
         try:
             for new in news:
-                consent = self._connection.mapping.readable_consent(new.record) if new.record else None
+                mapping = self._connections.of(new.connection).mapping
+                consent = mapping.readable_consent(new.record) if new.record else None
                 complete = replace(new, promised=owner is None, consent=consent)
                 each = await self._database.run(triggers.accept, complete, owner, self.pulse.now())
                 entered.append((each, self._go_on(each, watch, deadline)))
@@ -185,9 +187,8 @@ class Engine:
                 seq,
                 owner,
                 self.pulse.now(),
-                fetch=self._fetch,
+                fetch=self._connections.fetches(),
                 promised=owner is None,
-                sandbox=self._sandbox,
             )
         except DatabaseGone:
             raise NotTaking from None
@@ -235,14 +236,14 @@ class Engine:
     async def _work(self, limit: int) -> tuple[list[Claim], list[Stored]]:
         if self.draining:
             return [], []
-        terms = (self.pulse.replica, self.pulse.now(), limit)
+        terms = (self._connections.in_turn(), self.pulse.replica, self.pulse.now(), limit)
         try:
-            return await self._database.run(claims.claim_work, *terms, sandbox=self._sandbox)
+            return await self._database.run(claims.claim_work, *terms)
         except DatabaseGone:
             raise
         except Exception:
             log.exception("claiming broke")  # again, without those that break it
-            return await self._database.run(claims.claim_work, *terms, sandbox=self._sandbox, careful=True)
+            return await self._database.run(claims.claim_work, *terms, careful=True)
 
     def _attempt(self, claim: Claim) -> asyncio.Task[None]:
         self._changed(claim.covered)
@@ -293,7 +294,9 @@ class Engine:
         """What was sent here may have come after what others sent: it is looked at once more."""
         while not self.draining:
             try:
-                await self._database.run(attempts.doubt, lost, self.pulse.now(), self._runner.terms())
+                await self._database.run(
+                    attempts.doubt, lost, self.pulse.now(), self._runner.terms(lost.customer.connection)
+                )
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_SECONDS)
             except Exception:

@@ -14,6 +14,7 @@ from app.ledger.faults import DatabaseGone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.connections import Connections
     from app.engine.pulse import Pulse
     from app.ledger.database import Database
     from app.ledger.stored import Stored
@@ -24,13 +25,15 @@ _LOOK_SECONDS = 5.0  # how often a replica looks for what another one left
 
 
 class Entry:
-    """`fetch`: records come from iPaaS.com. `on_entered` learns what entering others ended."""
+    """`on_entered` learns what entering others ended."""
 
-    def __init__(self, database: Database, pulse: Pulse, on_entered: Callable[..., None], *, fetch: bool) -> None:
+    def __init__(
+        self, database: Database, pulse: Pulse, on_entered: Callable[..., None], connections: Connections
+    ) -> None:
         self._database = database
         self._pulse = pulse
         self._on_entered = on_entered
-        self._fetch = fetch
+        self._connections = connections
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -50,7 +53,7 @@ class Entry:
     async def _enter_some(self) -> list[Stored] | None:
         now = self._pulse.now()
         try:
-            return await self._database.run(bulk.enter_some, now, fetch=self._fetch)
+            return await self._database.run(bulk.enter_some, now, self._connections.fetches())
         except DatabaseGone:
             return None
         except Exception:

@@ -13,6 +13,7 @@ from app.ledger.stored import Stored, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from app.connections import Connection
     from app.ipaas.models import CustomerRecord
     from app.ledger.database import Database
     from app.ledger.reports import Filter
@@ -27,36 +28,31 @@ class NoRecord(Exception):
 
 
 class Operations:
-    """Each method raises NotTaking while nothing can be started. `fetch`: records come from iPaaS.com."""
+    """Each method raises NotTaking while nothing can be started."""
 
-    def __init__(self, engine: Engine, database: Database, connection: str, *, fetch: bool) -> None:
+    def __init__(self, engine: Engine, database: Database) -> None:
         self._engine = engine
         self._database = database
-        self._connection = connection
-        self._fetch = fetch
 
     async def sync_customer(
-        self, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
+        self, connection: Connection, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
     ) -> Outcome:
         """Send one customer: the given record, else iPaaS.com's, else the newest received. Raises NoRecord."""
-        if record is None and not self._fetch:
-            newest = await self._read(reports.wanted_record, self._connection, customer_id)
+        fetch = connection.ipaas is not None
+        if record is None and not fetch:
+            newest = await self._read(reports.wanted_record, connection.scope, customer_id)
             if newest is None:
                 raise NoRecord
+        guid = str(uuid4())
         new = triggers.NewTransfer(
-            self._connection,
-            customer_id,
-            str(uuid4()),
-            trigger="manual",
-            record=record,
-            fetch=self._fetch,
+            connection.scope, customer_id, guid, trigger="manual", record=record, fetch=fetch
         )
         outcomes = await self._engine.run([new], wait_seconds)
         return outcomes[0]
 
-    async def sync_customers(self, customer_ids: Sequence[str]) -> str:
+    async def sync_customers(self, connection: Connection, customer_ids: Sequence[str]) -> str:
         """Send all of these in the background; the id of the sync to follow."""
-        return await self._open("customers", list(dict.fromkeys(customer_ids)))
+        return await self._open("customers", connection.scope, list(dict.fromkeys(customer_ids)))
 
     async def count(self, wanted: Filter) -> int:
         """How many transfers `retry_all` would run again."""
@@ -64,7 +60,7 @@ class Operations:
 
     async def retry_all(self, wanted: Filter) -> str:
         """Run all of these again in the background; the id of the sync to follow."""
-        return await self._open("retry", await self._read(reports.seqs, wanted))
+        return await self._open("retry", bulk.EVERY, await self._read(reports.seqs, wanted))
 
     async def retry(self, transfer: Stored, wait_seconds: float | None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
@@ -85,12 +81,12 @@ class Operations:
             some = seqs[first : first + bulk.BLOCK]
             self._engine.settle(*await self._write(bulk.cancel_some, some, self._now()))
 
-    async def _open(self, kind: bulk.Kind, items: list[str] | list[int]) -> str:
+    async def _open(self, kind: bulk.Kind, scope: str, items: list[str] | list[int]) -> str:
         if not self._engine.taking:
             raise NotTaking
         now = self._now()
         sync_id = new_id(now)
-        await self._write(bulk.open_sync, sync_id, self._connection, kind, items, now)
+        await self._write(bulk.open_sync, sync_id, scope, kind, items, now)
         self._engine.entry.wake()
         return sync_id
 

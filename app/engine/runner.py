@@ -12,8 +12,9 @@ from uuid import uuid4
 import structlog
 
 from app.attempt import Change, Consent, Failure, Progress, TransferFailed
-from app.catalog import Slug
+from app.connections import connection_id
 from app.engine.memory import Memory
+from app.error_catalog import Slug
 from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from app.clock import Clock
-    from app.connections import Connection
+    from app.connections import Connections
     from app.engine.pulse import Pulse
     from app.ledger.claims import Claim
     from app.ledger.customers import Customer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("transfer")
 
 _DATABASE_PAUSE_SECONDS = 0.25
+_LONGEST_CALL_SECONDS = 120.0  # where it is not known any more whose
 _LATER_SECONDS = 10.0  # what a caller is told to wait, as where nothing was begun
 _BROKEN = Failure.of(Slug.INTERNAL_ERROR, 500, retryable=True)
 _NO_RECORD = (
@@ -63,7 +65,7 @@ class Runner:
 
     def __init__(  # noqa: PLR0913 - what a runner runs on
         self,
-        connection: Connection,
+        connections: Connections,
         database: Database,
         clock: Clock,
         pulse: Pulse,
@@ -72,7 +74,7 @@ class Runner:
         *,
         unit_seconds: float,
     ) -> None:
-        self._connection = connection
+        self._connections = connections
         self._database = database
         self._clock = clock
         self._pulse = pulse
@@ -100,9 +102,11 @@ class Runner:
         """Of all that is under way here."""
         return set(self.running.values())
 
-    def terms(self) -> Terms:
+    def terms(self, scope: str) -> Terms:
         """Those of this moment."""
-        return Terms(self._unit_seconds, self._connection.stamped.timeout_seconds, self._clock.random())
+        connection = self._connections.at(scope)
+        timeout = connection.stamped.timeout_seconds if connection else _LONGEST_CALL_SECONDS
+        return Terms(self._unit_seconds, timeout, self._clock.random())
 
     async def settle(self) -> None:
         """Until nothing runs any more."""
@@ -125,7 +129,7 @@ class Runner:
         if isinstance(key, int):
             loaded = await self._database.run(attempts.release_load, key, owner, now)
             return [loaded] if loaded else None
-        return await self._database.run(attempts.release, key[0], key[1] or "", owner, now, self.terms())
+        return await self._database.run(attempts.release, key[0], key[1] or "", owner, now, self.terms(key[0]))
 
     def fence(self) -> None:
         """Others may already have taken over what runs here: end it, and go on under a new name."""
@@ -135,12 +139,14 @@ class Runner:
 
     def report(self, transfer: Stored, seconds: float = 0, steps: dict[str, float] | None = None) -> None:
         """The one line of a transfer, or of an attempt that a next one follows; and its place in the metrics."""
-        self._metrics.transfer(transfer.status, transfer.action, transfer.error, seconds)
+        connection = connection_id(transfer.connection)
+        self._metrics.transfer(connection, transfer.status, transfer.action, transfer.error, seconds)
         write = log.warning if transfer.error else log.info
         write(
             "transfer",
             tracking_guid=transfer.tracking_guid,
             transfer_id=transfer.id,
+            connection=connection,
             customer_id=transfer.customer_id,
             scope=transfer.scope,
             trigger=transfer.trigger,
@@ -168,11 +174,12 @@ class Runner:
             tries = self._tries(deadline, claim.customer.owner)
             if lead.debug:
                 log.info("attempt begins", number=lead.attempts, destination=lead.destination)
-            memory = Memory(self._connection, self._database, claim, tries, self._pulse.now)
+            connection = self._connections.of(lead.connection)
+            memory = Memory(connection, self._database, claim, tries, self._pulse.now)
             try:
                 failure = await self._guarded(self._transfer(claim, tries, progress, memory))
                 result = self._result(progress, failure, tries, memory.answered_at)
-                finished = await self._kept(attempts.finish, claim, result)
+                finished = await self._kept(attempts.finish, claim, lead.connection, result)
             except asyncio.CancelledError:
                 if self._pulse.may_be_lost(claim.customer.owner):
                     self._ports.lost(lead, claim)
@@ -192,11 +199,12 @@ class Runner:
             began = self._clock.monotonic()
             progress, tries = Progress(), self._tries(deadline, claimed.owner)
             change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination)
+            connection = self._connections.of(claimed.connection)
             found: list[Any] = []
 
             async def load() -> None:
                 with progress.step("load", self._clock):
-                    found.append(await load_record(change, self._connection, tries))
+                    found.append(await load_record(change, connection, tries))
 
             failure = await self._guarded(load())
             if failure is None:
@@ -206,7 +214,7 @@ class Runner:
             await self._not_loaded(claimed, self._result(progress, failure, tries), seconds)
 
     async def _take_its_place(self, claimed: Stored, record: Any, seconds: float) -> None:
-        consent = self._connection.mapping.readable_consent(record)
+        consent = self._connections.of(claimed.connection).mapping.readable_consent(record)
 
         async def enter() -> Entered | None:
             owner = claimed.owner if claimed.owner == self._pulse.replica else None
@@ -225,7 +233,7 @@ class Runner:
             self._ports.loaded(entered, seconds)
 
     async def _not_loaded(self, claimed: Stored, result: AttemptResult, seconds: float) -> None:
-        failed = await self._kept(attempts.not_loaded, claimed, result)
+        failed = await self._kept(attempts.not_loaded, claimed, claimed.connection, result)
         if failed is None:
             self._ports.lost(claimed, None)
             return
@@ -238,7 +246,7 @@ class Runner:
         transfer = Transfer(
             Change(customer.customer_id, lead.tracking_guid, lead.destination, record),
             record,
-            self._connection,
+            memory.connection,
             memory,
             tries,
             self._clock,
@@ -278,11 +286,11 @@ class Runner:
             unanswered_at = now - (self._clock.monotonic() - tries.unanswered_at)
         return AttemptResult(progress, now, failure, unanswered_at, answered_at)
 
-    async def _kept(self, work: Callable[..., T], claimed: Any, result: AttemptResult) -> T:
+    async def _kept(self, work: Callable[..., T], claimed: Any, scope: str, result: AttemptResult) -> T:
         """Written at last. What cannot be written ends the attempt as an error of ours, in doubt."""
 
         async def write() -> T:
-            return await self._database.run(work, claimed, result, self.terms())
+            return await self._database.run(work, claimed, result, self.terms(scope))
 
         try:
             return await self._until_written(write)
@@ -338,7 +346,10 @@ class _FencedTries(Tries):
 def _named(transfer: Stored) -> Any:
     """Whose log lines these are."""
     return lines_about(
-        tracking_guid=transfer.tracking_guid, transfer_id=transfer.id, customer_id=transfer.customer_id
+        tracking_guid=transfer.tracking_guid,
+        transfer_id=transfer.id,
+        connection=connection_id(transfer.connection),
+        customer_id=transfer.customer_id,
     )
 
 

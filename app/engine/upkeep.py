@@ -6,11 +6,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import insert
 
 from app.ledger import retention
 from app.ledger.faults import DatabaseGone
-from app.ledger.tables import DAY, rejections
+from app.ledger.tables import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ class Upkeep:
         self._rejections.clear()
         if rows:
             try:
-                await self._database.run(_add_rejections, rows)
+                await self._database.run(retention.add_rejections, rows)
             except DatabaseGone:
                 self._rejections.extendleft(reversed(rows))
                 raise
@@ -80,7 +79,3 @@ class Upkeep:
     async def _in_batches(self, work: Callable[[Session, float], int], before: float) -> None:
         while await self._database.run(work, before) >= retention.BATCH:
             await self._clock.sleep(_BATCH_PAUSE_SECONDS)
-
-
-def _add_rejections(session: Session, rows: list[dict[str, Any]]) -> None:
-    session.execute(insert(rejections), rows)

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from app.ipaas.models import is_endless, is_plain, linked, read_record
-from app.outbound.calls import CallError, Kind, classify
+from app.outbound.calls import CallError
 from app.outbound.http_client import NOT_JSON, JsonClient
+from app.outbound.status_table import Kind, classify
 from app.telemetry.metrics import CallMetrics, Metrics
 
 if TYPE_CHECKING:

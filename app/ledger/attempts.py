@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.attempt import Failure
-from app.catalog import Slug
-from app.ledger import customers, order, rows
+from app.error_catalog import Slug
+from app.ledger import customers, retry_schedule, rows
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.session import About, shared
@@ -113,7 +113,7 @@ def doubt(session: Session, lost: Claim, now: float, terms: Terms) -> None:
     customer = customers.lock(session, lost.customer.connection, lost.customer.customer_id)
     if customer is not None:
         doubtful = customers.doubting(customer, lost.customer.sending)
-        verify_at = order.verify_at(now, terms.timeout_seconds)
+        verify_at = retry_schedule.verify_at(now, terms.timeout_seconds)
         customers.write(session, customer, doubt=doubtful, verify_at=verify_at)
 
 
@@ -178,7 +178,11 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
         message = "only a failed attempt has a failure"
         raise ValueError(message)
     tries = transfer.tries + 1
-    again = order.retry_at(tries, failure, now, terms.unit_seconds, terms.chance) if transfer.promised else None
+    again = (
+        retry_schedule.retry_at(tries, failure, now, terms.unit_seconds, terms.chance)
+        if transfer.promised
+        else None
+    )
     text = dump_failure(failure)
     values = rows.ended("failed" if again is None else "waiting", now) | _achieved(progress)
     values |= {"tries": tries, "error": failure.slug.value, "failure": text, "reason": failure.detail}
@@ -202,7 +206,7 @@ def _interrupted(
         sending=None,
         due_at=customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)]),
         doubt=customers.doubting(customer, customer.sending),
-        verify_at=order.verify_at(now, terms.timeout_seconds),
+        verify_at=retry_schedule.verify_at(now, terms.timeout_seconds),
     )
     return settled
 
@@ -263,7 +267,7 @@ def _doubt_left(
     looked = customer.verify_at is not None and claimed.began_at >= customer.verify_at
     if result.unanswered_at is not None:
         doubtful = customers.doubting(customer, claimed.customer.sending)
-        verify_at = order.verify_at(result.unanswered_at, terms.timeout_seconds)
+        verify_at = retry_schedule.verify_at(result.unanswered_at, terms.timeout_seconds)
         return {"doubt": doubtful, "verify_at": verify_at}
     if customer.doubt is None or (customer.verify_at is not None and not looked):
         return {}
@@ -274,7 +278,7 @@ def _doubt_left(
         return {"verify_at": None}
     if claimed.verifies:  # in doubt still, but nobody's record is kept for ever
         return {"doubt": customers.NOBODY, "verify_at": None}
-    return {"verify_at": order.verify_at(result.finished_at, terms.timeout_seconds)}
+    return {"verify_at": retry_schedule.verify_at(result.finished_at, terms.timeout_seconds)}
 
 
 def _achieved(progress: Progress) -> dict[str, Any]:

@@ -1,20 +1,27 @@
-"""Deletes what need not be kept, a small batch per transaction, off the hot path."""
+"""Off the hot path: refusals are kept, and what need not be kept is deleted, a small batch per transaction."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, insert, select, update
 
 from app.ledger.tables import attempts, rejections, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy import Select
 
     from app.ledger.session import Session
 
 BATCH: Final = 200
 IDS_KEPT_DAYS: Final = 365.0
+
+
+def add_rejections(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Requests that never became transfers."""
+    session.execute(insert(rejections), rows)
 
 
 def forget_records(session: Session, before: float) -> int:

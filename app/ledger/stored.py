@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.attempt import Action, Failure, StampedAnswer, Subscription
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ipaas.models import CustomerRecord, read_record
 from app.ledger.tables import FINAL
 

@@ -9,14 +9,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.catalog import CATALOG
+from app.error_catalog import CATALOG
 from app.monitoring.guard import HOME, harden, is_browser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.api.problems import Problem
-    from app.catalog import Entry
+    from app.error_catalog import Entry
     from app.monitoring.rendering import Pages
 
 VARY: Final = {"Vary": "Accept"}

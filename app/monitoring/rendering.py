@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.api.results import moment
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from app.monitoring.sessions import COOKIE
 
 if TYPE_CHECKING:

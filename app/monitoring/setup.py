@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import AliasChoices, SecretStr
 from sqlalchemy.engine import make_url
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from app.monitoring.guard import go_to
 from app.outbound.calls import CallError
 from app.settings import Settings

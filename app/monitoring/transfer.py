@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.catalog import CATALOG
+from app.error_catalog import CATALOG
 from app.ledger import customers, reports
 from app.ledger.tables import PENDING, RERUNNABLE
 from app.monitoring.guard import PageFault, go_to, not_found

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.filters import read_time
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter

@@ -7,12 +7,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
-from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from app.outbound.reason_phrases import reason_phrase
+from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,35 +27,6 @@ _TAGS = re.compile(  # bounded, so that thousands of `<` don't each look at all 
 _MOST_PARTS = 200
 _LONGEST_RETRY_AFTER = 86_400.0
 _THROTTLE_SECONDS = 60.0  # "without it 60 s, as iPaaS.com's template does"
-
-
-class Kind(StrEnum):
-    """Classes of failure; they decide the answer's status and whether trying again can help."""
-
-    DENIED = "denied"  # 401, 403: keys; 404: store
-    REFUSED = "refused"  # other 4xx: the data
-    THROTTLED = "throttled"  # 429
-    UNAVAILABLE = "unavailable"  # 5xx, no connection, nonsense
-    TIMEOUT = "timeout"  # no answer in time
-
-    @property
-    def status(self) -> int:
-        """The status that this product answers with (contract, "Problems")."""
-        return _ANSWERS[self][0]
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the same call may succeed later without anybody mending anything."""
-        return _ANSWERS[self][1]
-
-
-_ANSWERS: dict[Kind, tuple[int, bool]] = {
-    Kind.DENIED: (502, False),
-    Kind.REFUSED: (422, False),
-    Kind.THROTTLED: (503, True),
-    Kind.UNAVAILABLE: (502, True),
-    Kind.TIMEOUT: (504, True),
-}
 
 
 @dataclass(slots=True)
@@ -84,17 +54,6 @@ class CallError(Exception):
             return f"No answer: {self.message}."
         line = status_line(self.status)
         return f"{line}: {self.message}" if self.message else f"{line}."
-
-
-def classify(status: int) -> Kind:
-    """The class of a status that is no success (contract, the table under "Problems")."""
-    if status in {401, 403, 404}:
-        return Kind.DENIED
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Kind.THROTTLED
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Kind.REFUSED
-    return Kind.UNAVAILABLE
 
 
 def status_line(status: int) -> str:

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import httpx
 from pydantic_core import from_json
 
-from app.outbound.calls import ENVELOPES, CallError, Kind, classify, cut, message_of, parse_retry_after
+from app.outbound.calls import ENVELOPES, CallError, cut, message_of, parse_retry_after
+from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
 from app.telemetry.redaction import basic_credentials
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from app.outbound.calls import CallError, Kind
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.clock import Clock
 
-MAX_TRIES = 3
+MAX_CALLS = 3
 _FIRST_PAUSE = 0.5
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Tries:
 
 def pause_after(error: CallError, number: int, chance: float) -> float | None:
     """Seconds before the next try after try `number`; None = no more. Jitter goes on top of `Retry-After`."""
-    if not error.kind.retryable or number >= MAX_TRIES:
+    if not error.kind.retryable or number >= MAX_CALLS:
         return None
     backoff: float = _FIRST_PAUSE * 2.0 ** (number - 1)
     if error.retry_after is not None:

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from tests.conftest import Shared
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

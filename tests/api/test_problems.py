@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from tests.conftest import BridgeFactory
 from tests.support import (
     GUID,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.catalog import Slug
+from app.error_catalog import Slug
 from tests.conftest import BridgeFactory, Sandbox
 from tests.support import (
     EMAIL,

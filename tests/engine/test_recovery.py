@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.attempt import Failure, Progress
-from app.catalog import Slug
 from app.engine.memory import Memory
 from app.engine.pulse import Pulse
+from app.error_catalog import Slug
 from app.ledger import attempts, claims, replicas, reports, triggers
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.claims import Claim

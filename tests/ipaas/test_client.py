@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from app.ipaas.client import IpaasAccount, IpaasClient, judge
-from app.outbound.calls import CallError, Kind
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 from app.telemetry.redaction import Redactor
 from tests.support import EMAIL, GUID, IPAAS_TOKEN, IPAAS_URL, RECORD, Answer, Wire, never, raising, reply, sent
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from app.attempt import Failure, Progress
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ipaas.models import CustomerRecord
 from app.ledger import attempts, claims, customers, reports, triggers
 from app.ledger.attempts import AttemptResult, Finished, Terms

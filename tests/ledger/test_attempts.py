@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog import Slug
-from app.ledger import attempts, claims, customers, order, reports
+from app.error_catalog import Slug
+from app.ledger import attempts, claims, customers, reports, retry_schedule
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.order import Wanted
@@ -314,12 +314,12 @@ async def test_what_waits_is_not_settled(ledger: Ledger, *, told: bool | None) -
 async def fail_until_the_last_try(ledger: Ledger, new: NewTransfer) -> Stored:
     """A promised one that fails for good with its next try."""
     transfer = await ledger.waiting(new)
-    for _ in range(order.MAX_TRIES - 2):
+    for _ in range(retry_schedule.MAX_TRIES - 2):
         due_at = (await ledger.customer()).due_at
         assert due_at is not None
         ledger.now = due_at
         await ledger.finish(await ledger.claim(), RETRYABLE)
-    assert (await ledger.row(transfer)).tries == order.MAX_TRIES - 1
+    assert (await ledger.row(transfer)).tries == retry_schedule.MAX_TRIES - 1
     return transfer
 
 
@@ -347,9 +347,9 @@ async def test_a_no_beside_a_record_that_failed_for_good_can_still_be_taken_back
 
 async def test_what_is_promised_is_tried_six_times_on_schedule(ledger: Ledger) -> None:
     transfer = await ledger.waiting()
-    for tries in range(1, order.MAX_TRIES):
+    for tries in range(1, retry_schedule.MAX_TRIES):
         transfer = await ledger.row(transfer)
-        expected = order.retry_at(tries, RETRYABLE, ledger.now, TERMS.unit_seconds, 0.0)
+        expected = retry_schedule.retry_at(tries, RETRYABLE, ledger.now, TERMS.unit_seconds, 0.0)
         assert (transfer.tries, transfer.next_attempt_at) == (tries, expected)
         assert expected is not None
         assert (await ledger.customer()).due_at == expected
@@ -364,7 +364,7 @@ async def test_looking_what_a_time_out_left_costs_no_promised_try(ledger: Ledger
     """Stamped.io hangs for six minutes; a 202 is a promise for half a day."""
     claim = await ledger.begun(change(5, promised=True))
     await ledger.finish(claim, RETRYABLE, unanswered_at=ledger.now)
-    for _ in range(order.MAX_TRIES):
+    for _ in range(retry_schedule.MAX_TRIES):
         ledger.now += 4 * TERMS.timeout_seconds
         for each in await ledger.claim_due():
             await ledger.finish(each, RETRYABLE, unanswered_at=ledger.now)
@@ -441,7 +441,7 @@ async def test_an_attempt_that_is_released_is_promised_due_and_in_doubt(ledger: 
     assert (again.status, again.promised, again.owner) == ("accepted", True, None)
     customer = await ledger.customer()
     assert (customer.owner, customer.doubtful) == (None, [claim.lead.id])
-    assert customer.verify_at == order.verify_at(ledger.now, TERMS.timeout_seconds)
+    assert customer.verify_at == retry_schedule.verify_at(ledger.now, TERMS.timeout_seconds)
     assert await ledger.release() is None
     assert (await ledger.claim()).customer.doubt is not None
 
@@ -493,7 +493,7 @@ async def test_also_where_the_call_was_repeated_with_success(ledger: Ledger) -> 
     await ledger.finish(claim, unanswered_at=ledger.now - 5)
     customer = await ledger.customer()
     assert customer.doubtful == [claim.lead.id]
-    assert customer.verify_at == order.verify_at(ledger.now - 5, TERMS.timeout_seconds)
+    assert customer.verify_at == retry_schedule.verify_at(ledger.now - 5, TERMS.timeout_seconds)
     assert not customer.owes_no
 
 
@@ -634,7 +634,7 @@ async def test_what_was_sent_late_is_verified(ledger: Ledger) -> None:
         await ledger.do(attempts.doubt, lost, ledger.now, TERMS)
     customer = await ledger.customer()
     assert customer.doubtful == [lost.lead.id]
-    assert customer.verify_at == order.verify_at(ledger.now, TERMS.timeout_seconds)
+    assert customer.verify_at == retry_schedule.verify_at(ledger.now, TERMS.timeout_seconds)
 
 
 async def test_all_whose_records_had_no_answer_are_known(ledger: Ledger) -> None:
@@ -786,7 +786,7 @@ async def test_a_load_that_fails_for_good_is_that_triggers_alone(ledger: Ledger)
 
 async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> None:
     loading = await ledger.loading(bare(promised=True))
-    for tries in range(1, order.MAX_TRIES):
+    for tries in range(1, retry_schedule.MAX_TRIES):
         waiting = await ledger.not_loaded(loading)
         assert waiting is not None
         assert (waiting.status, waiting.loading, waiting.tries) == ("waiting", True, tries)

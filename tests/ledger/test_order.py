@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger.order import MAX_TRIES, Change, Moment, Wanted, retry_at, verify_at, without
+from app.ledger.order import Change, Moment, Wanted, without
+from app.ledger.retry_schedule import MAX_TRIES, retry_at, verify_at
 from tests.ledger.support import REFUSED, RETRYABLE
 
 MINUTE = 60.0

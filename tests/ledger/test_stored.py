@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.attempt import Failure, StampedAnswer
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ledger import rows
 from app.ledger.customers import earliest
 from app.ledger.order import Change, Moment

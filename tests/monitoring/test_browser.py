@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Browser, expect
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from tests.monitoring.conftest import Product, Visit
 from tools.screenshots import OPERATOR_KEY
 

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import expect
 
 from app.api.problems import Fault, ProblemError, Refusal, install_problem_handlers
-from app.catalog import CATALOG, Slug
 from app.engine import NotTaking
+from app.error_catalog import CATALOG, Slug
 from app.keys import Keyring
 from app.monitoring import Browser, Pages, Sessions
 from tests.conftest import BridgeFactory

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.catalog import CATALOG, Slug
+from app.error_catalog import CATALOG, Slug
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import PAGES, REFUSED, Pages, person, signed_in, text_of
 from tests.support import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.attempt import Failure, StampedAnswer
-from app.catalog import Slug
+from app.error_catalog import Slug
 from app.ledger.stored import Attempt, Stored
 from app.monitoring.timeline import Event, WriteBack, story
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.outbound.calls import Kind
+from app.outbound.status_table import Kind
 from app.outbound.wire import ANSWER_LIMIT, read
 from tests.outbound.support import OK, Says, chunked, failure_of, ok, other_side, send, wire
 

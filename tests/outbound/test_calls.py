@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound.calls import (
-    MESSAGE_LIMIT,
-    CallError,
-    Kind,
-    classify,
-    cut,
-    message_of,
-    parse_retry_after,
-)
+from app.outbound.calls import MESSAGE_LIMIT, CallError, cut, message_of, parse_retry_after
+from app.outbound.status_table import Kind, classify
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 JSON = st.recursive(

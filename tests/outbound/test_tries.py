@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.outbound.calls import CallError, Kind
-from app.outbound.tries import MAX_TRIES, Tries, pause_after
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
+from app.outbound.tries import MAX_CALLS, Tries, pause_after
 from tests.support import FakeClock
 
 RETRYABLE = [Kind.THROTTLED, Kind.UNAVAILABLE, Kind.TIMEOUT]
@@ -50,7 +51,7 @@ async def test_retryable_failures_are_tried_three_times(kind: Kind) -> None:
     with pytest.raises(CallError) as raised:
         await run(call, clock)
     assert raised.value.kind is kind
-    assert call.count == MAX_TRIES == 3
+    assert call.count == MAX_CALLS == 3
 
 
 @pytest.mark.parametrize("kind", RETRYABLE)

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.outbound.calls import CallError, Kind
+from app.outbound.calls import CallError
+from app.outbound.status_table import Kind
 from app.stamped.client import EmailPlace, StampedAccount, StampedClient
 from app.stamped.models import StampedCustomer
 from app.telemetry.redaction import Redactor

@@ -52,7 +52,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_customers_due",
         "customers",
-        ["due_at"],
+        ["connection", "due_at"],
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
@@ -74,7 +74,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_customers_verify",
         "customers",
-        ["verify_at"],
+        ["connection", "verify_at"],
         sqlite_where=sa.text("verify_at IS NOT NULL"),
         postgresql_where=sa.text("verify_at IS NOT NULL"),
     )
@@ -178,7 +178,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_transfers_loading",
         "transfers",
-        ["next_attempt_at"],
+        ["connection", "next_attempt_at"],
         sqlite_where=sa.text("loading"),
         postgresql_where=sa.text("loading"),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog import CATALOG, Entry, Slug
+from app.error_catalog import CATALOG, Entry, Slug
 
 DOCUMENT = Path(__file__).parent.joinpath("data", "documented_errors.txt").read_text(encoding="utf-8").splitlines()
 DOCUMENTED = [Slug.CUSTOMER, Slug.SUBSCRIPTION]
