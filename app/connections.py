@@ -46,12 +46,12 @@ class Connection:
     @classmethod
     def of(  # noqa: PLR0913 - what a connection is made of
         cls,
-        connection: str,
-        store: Store,
         redactor: Redactor,
         clock: Clock,
-        metrics: Metrics | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        metrics: Metrics | None,
+        transport: httpx.AsyncBaseTransport | None,
+        connection: str,
+        store: Store,
     ) -> Connection:
         """Raises SettingsFault for a mapping that cannot be used.
 

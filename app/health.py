@@ -15,7 +15,7 @@ from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from app.clock import Clock
-    from app.connections import Connection
+    from app.connections import Connection, Connections
     from app.engine import Engine
     from app.ledger.database import Database
 
@@ -27,8 +27,9 @@ _OLD_SECONDS = 1800  # a transfer that waits longer deserves a look
 class Check(BaseModel):
     """One thing that was looked at; `hint` says what to do about it."""
 
-    name: Literal["engine", "stamped", "database", "oldest_waiting"]
+    name: Literal["engine", "connections", "stamped", "database", "oldest_waiting"]
     status: State = "ok"
+    connection: str | None = Field(None, description="stamped: whose, where there are several")
     running: int | None = Field(None, description="engine: transfers under way in this replica")
     seconds: int | None = Field(None, description="oldest_waiting: its age")
     hint: str | None = None
@@ -45,15 +46,15 @@ class Readiness(BaseModel):
 class Health:
     """Of one replica. Shows no key, no address and no customer."""
 
-    def __init__(self, engine: Engine, connection: Connection, database: Database, clock: Clock) -> None:
+    def __init__(self, engine: Engine, connections: Connections, database: Database, clock: Clock) -> None:
         self._engine = engine
-        self._connection = connection
+        self._connections = connections
         self._database = database
         self._clock = clock
 
     async def look(self) -> Readiness:
         """All checks, and the worst of them."""
-        checks = [self._taking(), self._stamped(), *await self._stored()]
+        checks = [self._taking(), *self._served(), *map(self._stamped, self._connections), *await self._stored()]
         return Readiness(status=worst(checks), checks=checks)
 
     def _taking(self) -> Check:
@@ -66,14 +67,21 @@ class Health:
                 check.hint = "The last heartbeats could not be written; it takes no new transfers."
         return check
 
-    def _stamped(self) -> Check:
+    def _served(self) -> list[Check]:
+        """Said only where the file of connections could not be taken over."""
+        fault = self._connections.fault
+        hint = f"The last change of the file was not taken over; what was before goes on. {fault}"
+        return [Check(name="connections", status="warn", hint=hint)] if fault else []
+
+    def _stamped(self, connection: Connection) -> Check:
         """A Stamped.io that fails is a warning: restarting this service would not mend it."""
-        last = self._connection.stamped.last_failure
+        whose = connection.id if len(self._connections) > 1 else None
+        last = connection.stamped.last_failure
         if last is None:
-            return Check(name="stamped")
+            return Check(name="stamped", connection=whose)
         told = "no answer" if last.status is None else status_line(last.status)
         hint = f"The last call ({last.operation}) failed: {told}. {advice(last)}"
-        return Check(name="stamped", status="warn", hint=hint)
+        return Check(name="stamped", status="warn", connection=whose, hint=hint)
 
     async def _stored(self) -> list[Check]:
         engine, database = self._engine, self._database

@@ -18,7 +18,7 @@ from app.api.syncs import sync_routes
 from app.api.transfers import transfer_routes
 from app.api.webhooks import webhook_routes
 from app.clock import Clock
-from app.connections import Connection, name_of
+from app.connections import Connection, Connections
 from app.engine import Engine, Operations
 from app.health import Health
 from app.keys import Keyring
@@ -48,28 +48,26 @@ def create_app(
     redactor = Redactor([*settings.webhook_keys, settings.operator_api_key.get_secret_value()])
     configure_logs(settings.log_level, settings.log_format, redactor)
     metrics = Metrics()
-    connection = Connection.of(settings, redactor, metrics, transport)
+    connections = Connections(settings, partial(Connection.of, redactor, clock, metrics, transport))
     database = Database(url_of(settings, redactor))
     engine = Engine(
-        connection,
+        connections,
         database,
         clock,
         wait_seconds=settings.response_timeout_seconds,
-        background=max(1, settings.stamped_concurrent_connections // 2),
+        background=max(1, sum(each.settings.stamped_concurrent_connections for each in connections) // 2),
         retention_days=settings.retention_days,
         retry_unit_seconds=settings.retry_unit_seconds,
         metrics=metrics,
-        sandbox=bool(settings.sandbox_url),
     )
-    name = name_of(settings, clock)
-    operations = Operations(engine, database, name, fetch=connection.ipaas is not None)
+    operations = Operations(engine, database)
     keyring = Keyring.of(settings.webhook_keys, [settings.operator_api_key.get_secret_value()])
-    health = Health(engine, connection, database, clock)
+    health = Health(engine, connections, database, clock)
     app = DocumentedAPI(
         title="iPaaS.com to Stamped.io",
         summary="Customer bridge: webhook in, upsert and subscription out, documented errors back.",
         version=VERSION,
-        lifespan=lifespan_of(settings, engine, connection, database),
+        lifespan=lifespan_of(settings, engine, connections, database),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -180,10 +180,8 @@ class Settings(BaseSettings):
         given = {name.upper(): value for name, value in data.items()}
         if not given.get("CONNECTIONS_FILE"):
             return data
-        names = {_OTHER_NAMES.get(name, name) for name, value in given.items() if value} | given.keys()
-        return data | {
-            name: ABSENT for name in _OF_A_STORE if name not in names and _OTHER_NAMES.get(name) not in given
-        }
+        missing = [name for name in _OF_A_STORE if not {name, _OTHER_NAMES.get(name)} & given.keys()]
+        return data | dict.fromkeys(missing, ABSENT)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
-from app.connections import Connection
+from app.clock import Clock
+from app.connections import Connection, Connections
 from app.error_catalog import CATALOG, Slug
 from app.health import advice
 from app.ledger.engines import url_of
@@ -59,16 +61,22 @@ def check_all(running: list[Check] | None, service: Service) -> list[Check]:
     """All checks, in order. Raises SettingsFault."""
     redactor = Redactor()
     settings = _settings(running, service)
-    connection = Connection.of(settings, redactor)
+    connections = Connections(settings, partial(Connection.of, redactor, Clock(), None, None))
     url = url_of(settings, redactor)
     status, detail, hint = check_database(url, redactor)
     none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")
+    several = len(connections) > 1
     return [
-        _settings_check(settings, connection.mapping),
+        *(_of(each, several, _settings_check(each.settings, each.mapping)) for each in connections),
         Check("database", status, detail, hint),
-        *asyncio.run(_foreign(settings, connection)),
+        *asyncio.run(_foreign(connections, several)),
         *(running or [none]),
     ]
+
+
+def _of(connection: Connection, several: bool, check: Check) -> Check:  # noqa: FBT001 - of many alike
+    """Says whose it is, where there are several."""
+    return replace(check, detail=f"connection {connection.id}: {check.detail}") if several else check
 
 
 def _settings(running: list[Check] | None, service: Service) -> Settings:
@@ -100,12 +108,16 @@ def _settings_check(settings: Settings, mapping: Mapping) -> Check:
     return Check("settings", "ok", f"complete; {source}, consent is mapped")
 
 
-async def _foreign(settings: Settings, connection: Connection) -> list[Check]:
+async def _foreign(connections: Connections, several: bool) -> list[Check]:  # noqa: FBT001 - as above
     """The keys of both systems, by one read-only call each."""
+    found: list[Check] = []
     try:
-        return list(await asyncio.gather(_stamped(settings, connection), _ipaas(settings, connection)))
+        for each in connections:
+            checks = await asyncio.gather(_stamped(each.settings, each), _ipaas(each.settings, each))
+            found += [_of(each, several, check) for check in checks]
     finally:
-        await connection.aclose()
+        await connections.aclose()
+    return found
 
 
 async def _stamped(settings: Settings, connection: Connection) -> Check:

@@ -105,7 +105,8 @@ class Engine:
 
     def is_idle(self, scope: str) -> bool:
         """Whether nothing of this scope runs in this replica."""
-        return not any(isinstance(key, int) or key[0] == scope for key in self._runner.keys())
+        running = self._runner.keys()
+        return not any(isinstance(key, int) or key[0] == scope for key in running)
 
     def start(self) -> None:
         """Open the database in the background, take over what was left, then take transfers."""

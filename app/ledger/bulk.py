@@ -39,9 +39,9 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
 
 
 def enter_some(session: Session, now: float, fetch: Mapping[str, bool]) -> list[Stored] | None:
-    """Enter a few items of the oldest sync that has some left; what that ended. `fetch`: by the scopes that are served.
+    """Enter a few items of the oldest sync that has some left; what that ended.
 
-    None = no sync of theirs has any left, or another replica is at it.
+    `fetch`: by the scopes that are served. None = no sync of theirs has any left, or another replica is at it.
     """
     left = select(func.min(sync_blocks.c.sync_id)).join(syncs, syncs.c.id == sync_blocks.c.sync_id)
     oldest = left.where(syncs.c.connection.in_([EVERY, *fetch])).scalar_subquery()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import Float, Integer, and_, bindparam, func, or_, select
+from sqlalchemy import Float, Integer, String, and_, bindparam, func, or_, select
 
 from app.ledger import customers, rows
 from app.ledger.customers import Customer
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("ledger")
 
 _LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
-_SCOPE = bindparam("scope")
+_SCOPE = bindparam("scope", type_=String)
 _NOW, _MOST = bindparam("now", type_=Float), bindparam("most", type_=Integer)
 
 

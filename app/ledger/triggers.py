@@ -131,10 +131,10 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     fetch: Mapping[str, bool],
     promised: bool = False,
 ) -> Entered | None:
-    """Run a failed, cancelled or waiting transfer again. `fetch`, by the scopes that are served: one without a record
-    of its own is loaded first.
+    """Run a failed, cancelled or waiting transfer again.
 
-    None = it is in no such state; or it is of a scope that is not served, such as another run's sandbox.
+    `fetch`, by the scopes that are served: one without a record of its own is loaded first. None = it is in no such
+    state; or it is of a scope that is not served, such as another run's sandbox.
     """
     found = rows.by_seq(session, seq)
     if found.customer_id is None or found.connection not in fetch:
