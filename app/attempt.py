@@ -78,7 +78,9 @@ class Links(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StampedAnswer:
-    """What Stamped.io said to the call that failed; all None when it was not asked."""
+    """What Stamped.io said to the call that failed; all null when it was not asked."""
+
+    __pydantic_config__ = {"json_schema_serialization_defaults_required": True}  # noqa: RUF012 - read by pydantic
 
     operation: str | None = None
     status: int | None = None

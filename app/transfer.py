@@ -150,7 +150,7 @@ class Transfer:
         saved = saved or await self.tries(lambda: stamped.find(fields.email))
         if saved is None:
             message = "neither the answer nor a search by e-mail names the customer"
-            raise CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message)
+            raise stamped.failed(CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message))
         self.progress.action = "created"
         return saved
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problems import Problem, problem_response
-from app.api.results import Moment, Result, Results
+from app.api.results import Moment, Result, Results, one_of
 from app.attempt import StampedAnswer
 from app.error_catalog import Slug
 from app.ledger.stored import Attempt as Tried
@@ -52,9 +52,9 @@ def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
 
 
 class _Transfer(Result):
-    status: Status  # type: ignore[assignment]  # all of them, not only those that callers see
+    status: Annotated[str, one_of(get_args(Status))]
     scope: str = Field(examples=["customer/updated"])
-    trigger: Trigger = Field(
+    trigger: Annotated[str, one_of(get_args(Trigger))] = Field(
         description="webhook; manual: sent by hand; sync: one of many; verify: after a call without an answer"
     )
     error: Any
@@ -75,7 +75,7 @@ class _Transfer(Result):
 class TransferItem(_Transfer):
     """A transfer in a list."""
 
-    error: Slug | None
+    error: Annotated[str, one_of(Slug)] | None
 
 
 class TransferPage(BaseModel):
@@ -118,7 +118,7 @@ class Transfer(_Transfer):
     destination: str | None = Field(description="iPaaS.com's subscription id", examples=["1796"])
     promised: bool = Field(description="A 202 was answered: the service retries it by itself")
     attempts: list[Attempt]
-    record: dict[str, Any] | None = Field(description="As it was received; null when its time to be kept is over")
+    record: dict[str, Any] | None = Field(description="As it was received; null where there is none any more")
     record_hash: str | None
 
     @classmethod
@@ -155,7 +155,7 @@ class SyncCounts(BaseModel):
     """How far a sync got; `remaining` 0 = it has ended."""
 
     sync_id: str
-    kind: Literal["customers", "retry"]
+    kind: Annotated[str, one_of(("customers", "retry"))]
     created_at: Moment
     cancelled_at: Moment | None
     total: int
@@ -171,7 +171,7 @@ class Rejection(BaseModel):
 
     at: Moment
     status: int
-    error: Slug
+    error: Annotated[str, one_of(Slug)]
     reason: str
     address: str | None = Field(description="The caller's", examples=["203.0.113.7"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, Security
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.api import refusals
@@ -76,11 +76,13 @@ async def read_json(request: Request) -> Any:
 async def _read_body(request: Request, *, optional: bool = False) -> bytes:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     kind, _, subtype = media_type.partition("/")
-    is_json = kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+    is_json = kind == "application" and (subtype == "json" or subtype.endswith("+json")) and "/" not in subtype
     if "content-encoding" in request.headers or not (is_json or optional):
         raise ProblemError(refusals.OTHER_MEDIA_TYPE)
     raw = await _read(request)
-    if raw and not is_json:
+    if optional and not raw.strip():
+        return b""
+    if not is_json:
         raise ProblemError(refusals.OTHER_MEDIA_TYPE)
     return raw
 
@@ -106,12 +108,15 @@ async def _read(request: Request) -> bytes:
     """Counts what arrives, whatever `Content-Length` says; keeps no more than the limit."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= BODY_LIMIT:
-            chunks.append(chunk)
-        elif size > _MOST_DRAINED:
-            break
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= BODY_LIMIT:
+                chunks.append(chunk)
+            elif size > _MOST_DRAINED:
+                break
+    except ClientDisconnect:
+        raise ProblemError(NOT_JSON, "Its sender left before it was complete.") from None
     if size > BODY_LIMIT:
         chunks.clear()
         raise ProblemError(refusals.TOO_LARGE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
@@ -29,6 +30,11 @@ Moment = Annotated[
 ]
 
 
+def one_of(values: Iterable[str]) -> WithJsonSchema:
+    """Shown as one of these; what another version has stored is told, too."""
+    return WithJsonSchema({"type": "string", "enum": list(values)})
+
+
 class Shown(BaseModel):
     """What is shown of a transfer: members of the same name, and those that are told apart."""
 
@@ -45,10 +51,10 @@ class Result(Shown):
     transfer_id: str = Field(examples=[TRANSFER_ID])
     tracking_guid: str = Field(examples=[GUID])
     customer_id: str | None = Field(examples=["150713"])
-    status: Literal["succeeded", "skipped", "accepted", "failed"]
-    action: Action | None
+    status: Annotated[str, one_of(("succeeded", "skipped", "accepted", "failed"))]
+    action: Annotated[str, one_of(get_args(Action))] | None
     external_id: str | None = Field(description="The customer's id at Stamped.io", examples=["143491"])
-    subscription: Subscription | None
+    subscription: Annotated[str, one_of(get_args(Subscription))] | None
     reason: str | None
 
     @classmethod

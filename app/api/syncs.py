@@ -47,6 +47,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         responses=either(
             examples.TRANSFERRED,
             refusals.OF_BODIES,
+            refusals.wrong_shape("/email_address", "Input should be a valid string."),
             refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD),
         ),
     )
@@ -71,7 +72,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         "/syncs",
         summary="Manual Sync of up to 3,000 customers",
         status_code=status.HTTP_202_ACCEPTED,
-        responses=either(STARTED, refusals.OF_BODIES),
+        responses=either(STARTED, refusals.OF_BODIES, refusals.wrong_shape("/customer_ids", "Field required.")),
     )
     async def sync_customers(wanted: SyncRequest, response: Response) -> SyncStarted:
         """Runs in the background; follow it at `Location`."""

@@ -24,6 +24,8 @@ from app.ledger.database import Database
 from app.ledger.stored import Stored
 
 _TransferId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+_WRONG_FILTER = refusals.wrong_shape("/limit", "Input should be less than or equal to 200.")
+_WRONG_STATUS = refusals.wrong_shape("/status", "Input should be 'failed' or 'cancelled'.")
 _COUNTED = answered("A dry run: how many would run again.", model=RetryCount)
 log = structlog.stdlib.get_logger("operators")
 
@@ -32,7 +34,7 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
     """All need the operator's key."""
     router = operator_router("transfers", door)
 
-    @router.get("/transfers", summary="Transfers, newest first", responses=refusals.OF_QUERIES)
+    @router.get("/transfers", summary="Transfers, newest first", responses=_WRONG_FILTER)
     async def transfers(query: Annotated[ListFilter, Query()]) -> TransferPage:
         limit = query.limit or DEFAULT_LIMIT
         return TransferPage.of(await database.read(reports.listed, query.filter, limit + 1), limit)
@@ -42,7 +44,7 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
         summary="Run all failed transfers again",
         status_code=status.HTTP_202_ACCEPTED,
         response_model=None,
-        responses=either(_COUNTED, STARTED, refusals.OF_BODIES),
+        responses=either(_COUNTED, STARTED, refusals.OF_BODIES, _WRONG_STATUS),
     )
     async def retry_all(asked: RetryFilter, response: Response) -> SyncStarted | RetryCount:
         """Runs in the background; a dry run only counts (200)."""

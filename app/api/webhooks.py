@@ -32,9 +32,12 @@ async def _what_is_read(
     preference: Wait,
     body: Annotated[Envelope | BareRecord, Body(openapi_examples=examples.BODIES)],
     x_correlation_id: Annotated[str, Header(description="For a missing tracking GUID", examples=[GUID])] = "",
-    idempotency_key: Annotated[str, Header(description="The same for a bare record", examples=[GUID])] = "",
+    idempotency_key: Annotated[str, Header(description="For a bare record and its repeats", examples=[GUID])] = "",
 ) -> None:
     """What the webhook reads by hand, for the documentation alone."""
+
+
+_READ = either(refusals.OF_BODIES, refusals.wrong_shape("/notifications/0/scope", "Field required."))
 
 
 def webhook_routes(engine: Engine, door: Door, connection: str) -> APIRouter:
@@ -45,7 +48,7 @@ def webhook_routes(engine: Engine, door: Door, connection: str) -> APIRouter:
         "/webhooks/customers",
         summary="Customers created or changed in iPaaS.com",
         response_model=Results,
-        responses=either(examples.TRANSFERRED, refusals.OF_KEYS, refusals.OF_BODIES, ANY_PROBLEM),
+        responses=either(examples.TRANSFERRED, _READ, refusals.OF_KEYS, ANY_PROBLEM),
         dependencies=[Security(door), Depends(_what_is_read)],
     )
     async def receive(request: Request) -> Response:

@@ -12,7 +12,7 @@ from app.cli.client import ServiceProblem, Unreachable
 from app.cli.schema import check_database
 from app.connections import Connection
 from app.error_catalog import CATALOG, Slug
-from app.health import advice
+from app.health import TITLES, advice
 from app.ledger.engines import url_of
 from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError
@@ -47,11 +47,10 @@ def ask_service(service: Service) -> list[Check] | None:
     except ServiceProblem as problem:
         return [Check("service", "warn", problem.body["detail"], problem.body["resolution"])]
     checks = [Check("service", body["status"], f"runs at {service.url}")]
-    checks += [
-        Check("service", each["status"], f"{each['name']} is not well", str(each.get("hint", "")))
-        for each in body["checks"]
-        if each["status"] != "ok"
-    ]
+    for each in body["checks"]:
+        if each["status"] != "ok":
+            title = TITLES.get(each["name"], each["name"])
+            checks.append(Check("service", each["status"], f"{title} is not well", str(each.get("hint", ""))))
     return checks
 
 

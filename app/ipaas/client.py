@@ -111,8 +111,7 @@ class IpaasClient:
             "internal_id": customer_id,
             "tracking_guid": tracking_guid,
         }
-        answer = await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body)
-        answer.refuse_web_page(_WRITE_BACK)
+        await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body, pages=False)
 
 
 def judge(status: int, text: str) -> Kind:

@@ -26,7 +26,7 @@ BIN: Final = Path(sys.executable).parent
 KEYS: Final = {"OPERATOR_API_KEY": OPERATOR_KEY, "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY}
 CONSENT_FIELD: Final = "SubscribeProfile"
 WAITING: Final = 12
-_KNOWN_SHARE: Final = 0.8  # of the ids that Schemathesis sends
+_KNOWN_SHARE: Final = 0.95  # of the ids that Schemathesis sends
 _START_SECONDS: Final = 20
 _REST_SECONDS: Final = 15
 
