@@ -91,6 +91,21 @@ class TransferPage(BaseModel):
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
+class Call(BaseModel):
+    """One call of an attempt, without its content."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    system: Literal["stamped", "ipaas"]
+    operation: str = Field(examples=["create"])
+    number: int = Field(serialization_alias="try", description="Of its step, from 1")
+    status: int | None = Field(description="Of HTTP; null = no answer", examples=[200])
+    outcome: Literal["ok", "denied", "refused", "throttled", "unavailable", "timeout", "cancelled"]
+    started_at: Moment
+    seconds: float
+    message: str | None = Field(description="Its begin; e-mails and names are masked")
+
+
 class Attempt(BaseModel):
     """One attempt; `steps` has the seconds of each of its steps."""
 
@@ -101,14 +116,14 @@ class Attempt(BaseModel):
     detail: str | None
     stamped: StampedAnswer | None
     steps: dict[str, float] = Field(examples=[{"load": 0.0, "link": 0.0, "upsert": 0.1842}])
+    calls: list[Call] = Field(description="In order; of more than 30 the last stands for those left out")
 
     @classmethod
     def of(cls, attempt: Tried) -> Self:
         """Of what is kept."""
-        same = {name: getattr(attempt, name) for name in ("started_at", "finished_at", "outcome", "steps")}
-        failure = attempt.failure
-        told = {name: getattr(failure, name, None) for name in ("detail", "stamped")}
-        return cls(**same | told, error=failure.slug if failure else None)
+        told = {name: getattr(attempt.failure, name, None) for name in ("detail", "stamped")}
+        told |= {name: getattr(attempt, name) for name in cls.model_fields.keys() - told - {"error"}}
+        return cls(error=attempt.failure.slug if attempt.failure else None, **told)
 
 
 class Transfer(_Transfer):

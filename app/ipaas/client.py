@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -59,7 +58,8 @@ class IpaasClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics()).call, "ipaas"),
+            system="ipaas",
+            observe=(metrics or Metrics()).call,
             judge=judge,
         )
 
