@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.problems import Problem, problem_response
 from app.api.results import Moment, Result, Results
@@ -47,8 +47,7 @@ def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
     if going_on is not None:
         status = HTTPStatus.ACCEPTED
         headers["Location"] = f"/transfers/{going_on.id}"
-    body = Results(results=results).model_dump_json()
-    return Response(body, status, headers, "application/json")
+    return Response(Results(results=results).model_dump_json(), status, headers, "application/json")
 
 
 class _Transfer(Result):
@@ -94,8 +93,6 @@ class TransferPage(BaseModel):
 class Call(BaseModel):
     """One call of an attempt, without its content."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     system: Literal["stamped", "ipaas"]
     operation: str = Field(examples=["create"])
     number: int = Field(serialization_alias="try", description="Of its step, from 1")
@@ -123,7 +120,8 @@ class Attempt(BaseModel):
         """Of what is kept."""
         told = {name: getattr(attempt.failure, name, None) for name in ("detail", "stamped")}
         told |= {name: getattr(attempt, name) for name in cls.model_fields.keys() - told - {"error"}}
-        return cls(error=attempt.failure.slug if attempt.failure else None, **told)
+        told["error"] = attempt.failure.slug if attempt.failure else None
+        return cls.model_validate(told, from_attributes=True)
 
 
 class Transfer(_Transfer):
@@ -205,8 +203,6 @@ class Phase(BaseModel):
 
 class CatalogEntry(BaseModel):
     """One documented error."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     slug: Slug
     type: str = Field(examples=[Slug.SUBSCRIPTION.type])

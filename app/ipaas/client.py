@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from app.ipaas.models import is_endless, is_plain, linked, read_record
 from app.outbound.calls import CallError, Kind, classify
 from app.outbound.http_client import NOT_JSON, JsonClient
+from app.outbound.noting import NOTING
 from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class IpaasClient:
             answer = await self._http.call(_LOOK_UP, "GET", path)
         except CallError as error:
             if error.status == HTTPStatus.NOT_FOUND and error.kind is Kind.REFUSED:
+                NOTING.get().excuse()
                 return None
             raise
         value = answer.text if answer.body is NOT_JSON else answer.body
