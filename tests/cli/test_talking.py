@@ -310,13 +310,7 @@ def test_since_is_read_as_people_say_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_show_tells_each_call(run: Run, pretend: Pretend) -> None:
     times = {"started_at": "2026-11-24T09:30:00.000Z", "finished_at": "2026-11-24T09:30:17.000Z"}
-    attempt: dict[str, Any] = times | {
-        "outcome": "failed",
-        "error": None,
-        "detail": "It failed.",
-        "stamped": None,
-        "steps": {},
-    }
+    attempt: dict[str, Any] = times | {"outcome": "failed", "error": None, "detail": "It failed.", "steps": {}}
     call = {"system": "stamped", "operation": "create", "try": 1, "outcome": "timeout", "status": None}
     call |= {"started_at": times["started_at"], "seconds": 15.0, "message": "timed out after 15 s"}
     again = call | {"try": 2, "outcome": "ok", "status": 201, "seconds": 0.25, "message": None}
