@@ -335,7 +335,7 @@ async def transfer(
     clock, links, progress = clock or FakeClock(), links or FakeLinks(), Progress()
     connection = make_connection(wire, ipaas=ipaas, consent=consent)
     change = Change("150713", GUID, "1796", read_record(record) if record is not None else None)
-    tries = Tries(clock.monotonic() + 25, clock)
+    tries = Tries(clock.monotonic() + 25, clock, progress.calls)
     try:
         loaded = await load_record(change, connection, tries)
         await Transfer(change, loaded, connection, links, tries, clock, progress, due, verifies=verifies).run()

@@ -21,8 +21,11 @@ from sqlalchemy import create_engine, func, insert, make_url, select
 from app.attempt import Failure, StampedAnswer
 from app.error_catalog import CATALOG, Slug
 from app.ledger.database import Database
-from app.ledger.stored import dump_failure, hash_email, hashed, new_id
+from app.ledger.stored import dump_failure, hash_email, hashed, load_failure, new_id
 from app.ledger.tables import DAY, attempts, customers, rejections, transfers
+from app.outbound import noting
+from app.outbound.noting import Call
+from app.outbound.status_table import classify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,7 +226,20 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
         "outcome": "failed" if row["error"] else "succeeded",
         "failure": row["failure"],
         "steps": json.dumps(steps),
+        "calls": noting.dump(_calls(row, began, steps), 0.0, str),
     }
+
+
+def _calls(row: dict[str, Any], began: float, steps: dict[str, float]) -> list[Call]:
+    made = [Call("stamped", "create", 1, began, steps["upsert"], "ok", 200)]
+    if "subscription" in steps:
+        made.append(Call("stamped", "subscribe", 1, began + steps["upsert"], steps["subscription"], "ok", 200))
+    failure = load_failure(row["failure"])
+    if failure is not None:
+        answer, last = failure.stamped, made[-1]
+        last.operation, last.status = answer.operation or last.operation, answer.status
+        last.outcome, last.message = classify(answer.status or 503).value, answer.message
+    return made
 
 
 def open_database(url: str) -> Database:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.problems import Problem, problem_response
 from app.api.results import Moment, Result, Results, one_of
@@ -47,8 +47,7 @@ def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
     if going_on is not None:
         status = HTTPStatus.ACCEPTED
         headers["Location"] = f"/transfers/{going_on.id}"
-    body = Results(results=results).model_dump_json()
-    return Response(body, status, headers, "application/json")
+    return Response(Results(results=results).model_dump_json(), status, headers, "application/json")
 
 
 class _Transfer(Result):
@@ -91,6 +90,19 @@ class TransferPage(BaseModel):
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
+class Call(BaseModel):
+    """One call of an attempt, without its content."""
+
+    system: Literal["stamped", "ipaas"]
+    operation: str = Field(examples=["create"])
+    number: int = Field(serialization_alias="try", description="Of its step, from 1")
+    status: int | None = Field(description="Of HTTP; null = no answer", examples=[200])
+    outcome: Literal["ok", "denied", "refused", "throttled", "unavailable", "timeout", "cancelled"]
+    started_at: Moment
+    seconds: float
+    message: str | None = Field(description="Its begin; e-mails and names are masked")
+
+
 class Attempt(BaseModel):
     """One attempt; `steps` has the seconds of each of its steps."""
 
@@ -101,14 +113,15 @@ class Attempt(BaseModel):
     detail: str | None
     stamped: StampedAnswer | None
     steps: dict[str, float] = Field(examples=[{"load": 0.0, "link": 0.0, "upsert": 0.1842}])
+    calls: list[Call] = Field(description="In order; of more than 30 the last stands for those left out")
 
     @classmethod
     def of(cls, attempt: Tried) -> Self:
         """Of what is kept."""
-        same = {name: getattr(attempt, name) for name in ("started_at", "finished_at", "outcome", "steps")}
-        failure = attempt.failure
-        told = {name: getattr(failure, name, None) for name in ("detail", "stamped")}
-        return cls(**same | told, error=failure.slug if failure else None)
+        told = {name: getattr(attempt.failure, name, None) for name in ("detail", "stamped")}
+        told |= {name: getattr(attempt, name) for name in cls.model_fields.keys() - told - {"error"}}
+        told["error"] = attempt.failure.slug if attempt.failure else None
+        return cls.model_validate(told, from_attributes=True)
 
 
 class Transfer(_Transfer):
@@ -190,8 +203,6 @@ class Phase(BaseModel):
 
 class CatalogEntry(BaseModel):
     """One documented error."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     slug: Slug
     type: str = Field(examples=[Slug.SUBSCRIPTION.type])

@@ -29,7 +29,7 @@ def error_routes(page: Page) -> APIRouter:
     @router.get("/errors", summary="Every documented error", response_model=Catalog, responses=_OR_A_PAGE)
     async def errors(request: Request, response: Response) -> Any:
         response.headers.update(_HEADERS)
-        return page(request, None) or Catalog.model_validate({"errors": list(CATALOG.values())})
+        return page(request, None) or Catalog.model_validate({"errors": [*CATALOG.values()]}, from_attributes=True)
 
     @router.head("/errors/{slug}", include_in_schema=False)
     @router.get(
@@ -43,6 +43,6 @@ def error_routes(page: Page) -> APIRouter:
             raise ProblemError(NOT_FOUND)
         response.headers.update(_HEADERS)
         entry = CATALOG[Slug(slug)]
-        return page(request, entry) or CatalogEntry.model_validate(entry)
+        return page(request, entry) or CatalogEntry.model_validate(entry, from_attributes=True)
 
     return router

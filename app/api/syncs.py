@@ -26,6 +26,8 @@ _SyncId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 _id = TypeAdapter(Id)
 STARTED = answered("It runs in the background.", "Location", status=202, model=SyncStarted)
 _NO_SYNC = refused(refusals.NO_SYNC)
+_WRONG_RECORD = refusals.wrong_shape("/email_address", "Input should be a valid string.")
+_NO_ID_OR_RECORD = refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD)
 
 
 class SyncRequest(BaseModel):
@@ -44,12 +46,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         "/customers/{customer_id}/sync",
         summary="Manual Sync of one customer",
         response_model=Results,
-        responses=either(
-            examples.TRANSFERRED,
-            refusals.OF_BODIES,
-            refusals.wrong_shape("/email_address", "Input should be a valid string."),
-            refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD),
-        ),
+        responses=either(examples.TRANSFERRED, refusals.OF_BODIES, _WRONG_RECORD, _NO_ID_OR_RECORD),
     )
     async def sync_customer(
         customer_id: _CustomerId,
@@ -85,11 +82,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
             raise ProblemError(refusals.NO_SYNC)
         return SyncCounts(**counts)
 
-    @router.post(
-        "/syncs/{sync_id}/cancel",
-        summary="Cancel what has not begun of a sync",
-        responses=_NO_SYNC,
-    )
+    @router.post("/syncs/{sync_id}/cancel", summary="Cancel what has not begun of a sync", responses=_NO_SYNC)
     async def cancel_sync(sync_id: _SyncId) -> SyncCounts:
         await sync(sync_id)
         await operations.cancel_sync(sync_id)

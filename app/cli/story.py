@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from app.cli.output import clean, moment, problem_lines, styled, what_became
+from app.outbound.noting import SYSTEMS
 
 if TYPE_CHECKING:
     from app.cli.output import Output
@@ -53,12 +54,13 @@ def _attempt(out: Output, number: int, attempt: dict[str, Any]) -> None:
     ]
     steps = f"({', '.join(parts)})" if parts else ""
     out.line(f"  {moment(attempt['started_at'])}  try {number}", styled(attempt["outcome"]), took, steps)
-    stamped = attempt["stamped"] or {}
-    if stamped.get("operation"):
-        status = f"HTTP status {stamped['status']}" if stamped.get("status") else "no answer"
-        said = f": {clean(stamped['message'])}" if stamped.get("message") else ""
-        out.line(f"    Stamped.io, {clean(stamped['operation'])}: {status}{said}", style="dim")
-    elif attempt["detail"]:
+    for call in attempt["calls"]:
+        system, operation = SYSTEMS.get(call["system"], clean(call["system"])), clean(call["operation"])
+        came = f"HTTP status {call['status']}" if call["status"] else "no answer"
+        said = f": {clean(call['message'])}" if call["message"] else ""
+        line = f"    {system}, {operation}, try {call['try']}: {came} in {_duration(call['seconds'])}{said}"
+        out.line(line, style="dim" if call["outcome"] == "ok" else "")
+    if attempt["detail"] and not attempt["calls"]:
         out.line(f"    {clean(attempt['detail'])}", style="dim")
 
 

@@ -22,6 +22,7 @@ from app.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from app.attempt import Progress
     from app.clock import Clock
     from app.connections import Connection
     from app.engine.runner import Key
@@ -201,9 +202,9 @@ class Engine:
         self._begin(entered, deadline)
         return look
 
-    def _begin(self, entered: Entered, deadline: float, load_seconds: float = 0.0) -> None:
+    def _begin(self, entered: Entered, deadline: float, progress: Progress | None = None) -> None:
         if entered.claim is not None:
-            self._runner.attempt(entered.claim, deadline, load_seconds)
+            self._runner.attempt(entered.claim, deadline, progress)
         elif entered.loads:
             self._runner.load(entered.transfer, deadline)
         if entered.ended or entered.transfer.status == "accepted":
@@ -255,10 +256,10 @@ class Engine:
     def _changed(self, transfers: Iterable[Stored]) -> None:
         self._watchers.tell(transfers)
 
-    def _loaded(self, entered: Entered, seconds: float) -> None:
+    def _loaded(self, entered: Entered, progress: Progress) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""
         self._changed([entered.transfer])
-        self._begin(entered, self._clock.monotonic() + self._wait_seconds, seconds)
+        self._begin(entered, self._clock.monotonic() + self._wait_seconds, progress)
         if entered.claim is None:
             self._claim_if_watched(entered.transfer)
 

@@ -104,6 +104,11 @@ class CustomerRecord(_Lenient):
     custom_fields: Annotated[list[CustomField], Field(max_length=_MOST_ITEMS)] | None = None
     external_ids: Annotated[list[ExternalId], Field(max_length=_MOST_ITEMS)] | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The person's names."""
+        return [name for name in (self.first_name, self.last_name) if name]
+
     def custom_field(self, name: str) -> Any:
         """The value of a custom field, its name compared without case; None when it is absent."""
         wanted = name.strip().casefold()

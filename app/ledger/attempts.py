@@ -39,7 +39,7 @@ class AttemptResult:
     """How an attempt ended; `failure` None = well.
 
     `answered_at`: when Stamped.io named the link, if it is new. `unanswered_at`: when a call without an answer was
-    given up.
+    given up. `calls`: as they are kept.
     """
 
     progress: Progress
@@ -47,6 +47,7 @@ class AttemptResult:
     failure: Failure | None = None
     unanswered_at: float | None = None
     answered_at: float | None = None
+    calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +144,14 @@ def still_loads(transfer: Stored, claimed: Stored) -> bool:
 def _succeeded(session: Session, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
     """Rule 4: the one whose record was sent, and those that brought none, succeeded; others were superseded."""
     progress, sent = result.progress, claimed.customer.wanted.id
-    steps = json.dumps(progress.seconds)
+    ways = {"steps": json.dumps(progress.seconds), "calls": result.calls}
     settled = []
     for transfer in claimed.covered:
         if transfer.id == sent or transfer.brings_nothing:
             values = rows.ended("succeeded", result.finished_at) | _achieved(progress)
         else:
             values = rows.superseded(sent, result.finished_at) | {"external_id": progress.external_id}
-        rows.add_attempt(session, transfer, result.finished_at, "succeeded", failure=None, steps=steps)
+        rows.add_attempt(session, transfer, result.finished_at, "succeeded", **ways)
         settled.append(rows.change(session, transfer, values))
     return tuple(settled)
 
@@ -189,7 +190,8 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
     if again is not None:
         values |= {"next_attempt_at": again, "finished_at": None}
         values |= {"loading": transfer.loading, "before": transfer.before}
-    rows.add_attempt(session, transfer, now, "failed", failure=text, steps=json.dumps(progress.seconds))
+    steps = json.dumps(progress.seconds)
+    rows.add_attempt(session, transfer, now, "failed", failure=text, steps=steps, calls=result.calls)
     return rows.change(session, transfer, values)
 
 
@@ -221,7 +223,7 @@ def _interrupt(session: Session, transfer: Stored, following: Stored | None, now
     elif following is not None and not transfer.brings_nothing:
         values = rows.superseded(following.id, now)
         rows.change(session, following, {"promised": True})
-    rows.add_attempt(session, transfer, now, "interrupted", failure=None, steps="{}")
+    rows.add_attempt(session, transfer, now, "interrupted")
     return rows.change(session, transfer, values)
 
 

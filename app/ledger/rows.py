@@ -117,7 +117,14 @@ def change(session: Session, transfer: Stored, values: Mapping[str, Any]) -> Sto
 
 
 def add_attempt(  # noqa: PLR0913 - the columns
-    session: Session, transfer: Stored, now: float, outcome: str, *, failure: str | None, steps: str
+    session: Session,
+    transfer: Stored,
+    now: float,
+    outcome: str,
+    *,
+    failure: str | None = None,
+    steps: str = "{}",
+    calls: str = "[]",
 ) -> None:
     """Keep an attempt that ended."""
     values = {
@@ -128,6 +135,7 @@ def add_attempt(  # noqa: PLR0913 - the columns
         "outcome": outcome,
         "failure": failure,
         "steps": steps,
+        "calls": calls,
     }
     session.insert(attempts, values)
 

@@ -13,9 +13,12 @@ from app.attempt import Action, Failure, StampedAnswer, Subscription
 from app.error_catalog import Slug
 from app.ipaas.models import CustomerRecord, read_record
 from app.ledger.tables import FINAL
+from app.outbound import noting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from app.outbound.noting import Call
 
 Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
 Trigger = Literal["webhook", "manual", "sync", "verify"]
@@ -111,6 +114,7 @@ class Attempt:
     outcome: str
     failure: Failure | None
     steps: dict[str, float]
+    calls: list[Call]
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Attempt:
@@ -122,6 +126,7 @@ class Attempt:
             row["outcome"],
             load_failure(row["failure"]),
             json.loads(row["steps"]),
+            noting.load(row["calls"]),
         )
 
 

@@ -172,6 +172,7 @@ attempts = Table(
     Column("outcome", String, nullable=False),
     Column("failure", Text),  # JSON
     Column("steps", Text, nullable=False),  # JSON: seconds of each step
+    Column("calls", Text, nullable=False, server_default="[]"),  # JSON: by noting.dump
 )
 
 syncs = Table(

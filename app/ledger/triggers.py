@@ -157,6 +157,7 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
     consent: bool | None,  # noqa: FBT001 - three-valued
     owner: str | None,
     now: float,
+    calls: str = "[]",
 ) -> Entered | None:
     """Rule 1: its order begins now, with the record in hand. None = it was taken over meanwhile."""
     customer = customers.enter(session, claimed.connection, claimed.customer_id or "")
@@ -174,7 +175,7 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
         values["started_at"] = transfer.started_at  # it is the same attempt
     if verdict.is_superseded:
         values["attempts"] = transfer.attempts
-        rows.add_attempt(session, transfer, now, "skipped", failure=None, steps="{}")
+        rows.add_attempt(session, transfer, now, "skipped", calls=calls)
     entered = _carry_out(session, customer, rows.change(session, transfer, values), verdict, owner, now)
     return entered.knowing(record, fresh["record"])
 

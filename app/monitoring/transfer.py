@@ -14,7 +14,7 @@ from app.error_catalog import CATALOG
 from app.ledger import customers, reports
 from app.ledger.tables import PENDING, RERUNNABLE
 from app.monitoring.guard import PageFault, go_to, not_found
-from app.monitoring.timeline import WriteBack, story
+from app.monitoring.timeline import WriteBack, in_words, story
 
 if TYPE_CHECKING:
     from app.ledger.stored import Stored
@@ -40,6 +40,7 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
             transfer=transfer,
             events=story(transfer, attempts, write_back),
             attempts=attempts,
+            in_words=in_words,
             failure=failure,
             entry=CATALOG[failure.slug] if failure else None,
             record=_record(transfer, asked=asked),

@@ -17,6 +17,7 @@ import httpx
 from pydantic_core import from_json
 
 from app.outbound.calls import ENVELOPES, CallError, cut, message_of, parse_retry_after
+from app.outbound.noting import NOTING
 from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
 from app.telemetry.redaction import basic_credentials
@@ -67,11 +68,13 @@ class JsonClient:
         timeout_seconds: float,
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
-        observe: Callable[[str, str, float], None] = lambda _operation, _outcome, _seconds: None,
+        system: str = "",
+        observe: Callable[[str, str, str, float], None] = lambda _system, _operation, _outcome, _seconds: None,
         judge: Callable[[int, str], Kind] = lambda status, _text: classify(status),
     ) -> None:
         self.last_failure: CallError | None = None
         self._judge = judge
+        self._system = system
         self._observe = observe
         self._base_url = base_url.rstrip("/")
         self._redactor = redactor
@@ -104,17 +107,20 @@ class JsonClient:
 
         Raises CallError for no answer, no success, and a success whose body reports a failure.
         """
-        began, outcome = time.perf_counter(), "cancelled"
+        began, outcome, noting = time.perf_counter(), "cancelled", NOTING.get()
+        noted = noting.begin(self._system, operation)
         try:
             answer = await self._bounded(operation, method, path, json, params)
+            noted.status = answer.status
             self._raise_for_failure(operation, answer, pages=pages)
             outcome = "ok"
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
-            outcome = error.kind.value
+            outcome, noted.status, noted.message = error.kind.value, error.status, error.message
             raise
         finally:
-            self._observe(operation, outcome, time.perf_counter() - began)
+            noting.end(noted, outcome)
+            self._observe(self._system, operation, outcome, time.perf_counter() - began)
         self.last_failure = None
         return answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -57,7 +56,8 @@ class StampedClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics()).call, "stamped"),
+            system="stamped",
+            observe=(metrics or Metrics()).call,
         )
 
     async def aclose(self) -> None:

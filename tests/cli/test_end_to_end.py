@@ -70,7 +70,9 @@ def test_a_failure_is_seen_explained_mended_and_run_again(run: Run, service: Run
     assert "try 1 failed in" in shown
     assert "try 2 failed in" in shown
     assert "try 3 succeeded in" in shown
-    assert "Stamped.io, create: HTTP status 400" in shown
+    assert shown.count("    Stamped.io, create, try 1: HTTP status 400 in ") == 2
+    assert "ms: Email 7…@example.com is not valid.\n" in shown
+    assert "    Stamped.io, subscribe, try 1: HTTP status 200 in " in shown
     assert "Destination        1796" in shown
     assert NAME not in shown
     assert "A…" in shown

@@ -308,11 +308,33 @@ def test_since_is_read_as_people_say_it(monkeypatch: pytest.MonkeyPatch) -> None
     assert monkeypatch
 
 
+def test_show_tells_each_call(run: Run, pretend: Pretend) -> None:
+    times = {"started_at": "2026-11-24T09:30:00.000Z", "finished_at": "2026-11-24T09:30:17.000Z"}
+    attempt: dict[str, Any] = times | {"outcome": "failed", "error": None, "detail": "It failed.", "steps": {}}
+    call = {"system": "stamped", "operation": "create", "try": 1, "outcome": "timeout", "status": None}
+    call |= {"started_at": times["started_at"], "seconds": 15.0, "message": "timed out after 15 s"}
+    again = call | {"try": 2, "outcome": "ok", "status": 201, "seconds": 0.25, "message": None}
+    back = again | {"system": "ipaas", "operation": "write back", "try": 1, "message": "To\x1b[31m\nAnn"}
+    attempts = [attempt | {"calls": [call, again, back]}, attempt | {"calls": []}]
+    record = {"first_name": "Ann"}
+    more = {"error": None, "destination": None, "attempts": attempts, "record": record, "record_hash": None}
+    pretend(lambda _request: httpx.Response(200, json=TRANSFER | more))
+    story = run("show", TRANSFER["transfer_id"]).out
+    assert [line for line in story.splitlines() if line.startswith("    ")] == [
+        "    Stamped.io, create, try 1: no answer in 15.0 s: timed out after 15 s",
+        "    Stamped.io, create, try 2: HTTP status 201 in 250 ms",
+        "    iPaaS.com, write back, try 1: HTTP status 201 in 250 ms: To�[31m …",
+        "    It failed.",
+    ]
+
+
 def test_masks_reach_everywhere() -> None:
     transfer = TRANSFER | {
         "reason": "Bea Quisling, bea@example.com, is refused.",
         "error": {"detail": "Quisling is refused.", "stamped": {"message": "bea@example.com"}},
-        "attempts": [{"detail": "BEA is refused", "steps": {"upsert": 0.1}}],
+        "attempts": [
+            {"detail": "BEA is refused", "steps": {"upsert": 0.1}, "calls": [{"message": "Quisling is refused"}]}
+        ],
         "record": {
             "id": "150713",
             "first_name": "Bea",

@@ -161,8 +161,9 @@ class Ledger:
         minute: int | None,
         consent: bool | None = None,  # noqa: FBT001 - three-valued
         owner: str | None = OWNER,
+        calls: str = "[]",
     ) -> Entered | None:
-        return await self.do(triggers.loaded, claimed, changed(minute), consent, owner, self.now)
+        return await self.do(triggers.loaded, claimed, changed(minute), consent, owner, self.now, calls)
 
     async def loaded(
         self,
@@ -170,13 +171,14 @@ class Ledger:
         minute: int | None,
         consent: bool | None = None,  # noqa: FBT001 - three-valued
         owner: str | None = OWNER,
+        calls: str = "[]",
     ) -> Entered:
-        entered = await self.may_load(claimed, minute, consent, owner)
+        entered = await self.may_load(claimed, minute, consent, owner, calls)
         assert entered is not None
         return entered
 
-    async def not_loaded(self, claimed: Stored, failure: Failure = NOT_LOADED) -> Stored | None:
-        result = AttemptResult(Progress(), self.now, failure)
+    async def not_loaded(self, claimed: Stored, failure: Failure = NOT_LOADED, calls: str = "[]") -> Stored | None:
+        result = AttemptResult(Progress(), self.now, failure, calls=calls)
         return await self.do(attempts.not_loaded, claimed, result, TERMS)
 
     async def may_claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim | None:
@@ -197,6 +199,7 @@ class Ledger:
         *,
         unanswered_at: float | None = None,
         answered_at: float | None = None,
+        calls: str = "[]",
         **progress: Any,
     ) -> Finished | None:
         """None where the attempt is not this owner's any more. A success applies what was wanted."""
@@ -209,7 +212,8 @@ class Ledger:
                 "subscription": SUBSCRIPTION[told],
                 "told": told,
             }
-        result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at, answered_at)
+        done = Progress(**(usual | progress))
+        result = AttemptResult(done, self.now, failure, unanswered_at, answered_at, calls)
         return await self.do(attempts.finish, claim, result, TERMS)
 
     async def finish(
@@ -219,10 +223,11 @@ class Ledger:
         *,
         unanswered_at: float | None = None,
         answered_at: float | None = None,
+        calls: str = "[]",
         **progress: Any,
     ) -> Finished:
         times = {"unanswered_at": unanswered_at, "answered_at": answered_at}
-        finished = await self.may_finish(claim, failure, **times, **progress)
+        finished = await self.may_finish(claim, failure, **times, calls=calls, **progress)
         assert finished is not None
         return finished
 

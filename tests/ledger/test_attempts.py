@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from app.error_catalog import Slug
 from app.ledger import attempts, claims, customers, reports, retry_schedule
@@ -15,7 +16,10 @@ from app.ledger.customers import Customer
 from app.ledger.order import Wanted
 from app.ledger.session import Session
 from app.ledger.stored import Stored
+from app.ledger.tables import attempts as table
 from app.ledger.triggers import NewTransfer
+from app.outbound import noting
+from app.outbound.noting import Call
 from tests.ledger.support import (
     CUSTOMER,
     NOT_LOADED,
@@ -30,6 +34,12 @@ from tests.ledger.support import (
     change,
 )
 
+NOTED = [
+    Call("stamped", "create", 1, 1_795_000_000.25, 1.5, "unavailable", 503, 'Busy, später ✓ "\\u0000" \\'),
+    Call("stamped", "create", 2, 1_795_000_002.25, 0.125, "ok", 200),
+    Call("ipaas", "write back", 1, 1_795_000_002.5, 15.0, "timeout", None, "timed out after 15 s"),
+]
+CALLS = noting.dump(NOTED, 0.0, str)
 MANY = [str(number) for number in range(6)]
 
 
@@ -230,6 +240,7 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
         written_back=True,
         notes=["A note.", "Another."],
         seconds={"upsert": 0.25},
+        calls=CALLS,
     )
     (done,) = finished.settled
     assert (done.status, done.action, done.external_id, done.subscription, done.reason) == (
@@ -238,6 +249,7 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
     assert (done.owner, done.finished_at, done.error, done.failure) == (None, ledger.now, None, None)
     (attempt,) = await ledger.database.read(reports.attempts_of, done.seq)
     assert (attempt.number, attempt.outcome, attempt.steps) == (1, "succeeded", {"upsert": 0.25})
+    assert attempt.calls == NOTED
     customer = await ledger.customer()
     assert (customer.external_id, customer.owner, customer.sending) == ("143491", None, None)
     assert (customer.owes_no, customer.due_at, customer.doubt) == (False, None, None)
@@ -829,3 +841,52 @@ async def test_a_load_that_brings_the_process_down_each_time_ends(ledger: Ledger
     await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now)
     ended = await ledger.row(loading)
     assert (ended.status, ended.error, ended.loading) == ("failed", "internal-error", False)
+
+
+# ---- calls
+
+
+async def calls_of(ledger: Ledger, transfer: Stored) -> list[list[Call]]:
+    """Of each of its attempts."""
+    return [each.calls for each in await ledger.database.read(reports.attempts_of, transfer.seq)]
+
+
+async def test_each_attempt_keeps_its_calls_however_it_ended(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(1, promised=True))
+    await ledger.finish(claim, RETRYABLE, calls=noting.dump(NOTED[:1], 0.0, str))
+    ledger.now += 10_000
+    await ledger.claim()
+    await ledger.release()
+    await ledger.finish(await ledger.claim(), calls=CALLS)
+    assert await ledger.outcomes(claim.lead) == [(1, "failed"), (2, "interrupted"), (3, "succeeded")]
+    assert await calls_of(ledger, claim.lead) == [NOTED[:1], [], NOTED]
+
+
+async def test_all_that_an_attempt_covers_have_its_calls(ledger: Ledger) -> None:
+    running = await ledger.begun(change(1))
+    waiting = [await ledger.pending(change(9, promised=True)), await ledger.pending(bare("manual", fetch=False))]
+    await ledger.finish(running)
+    await ledger.finish(await ledger.claim(), REFUSED, calls=CALLS)
+    assert [await calls_of(ledger, each) for each in waiting] == [[NOTED]] * 2
+
+
+async def test_a_load_keeps_its_calls_where_it_ends_the_attempt(ledger: Ledger) -> None:
+    failed = await ledger.loading(bare())
+    await ledger.not_loaded(failed, calls=CALLS)
+    await ledger.finish(await ledger.begun(change(9)))
+    superseded = await ledger.loading(bare())
+    await ledger.loaded(superseded, 1, calls=CALLS)
+    assert await ledger.outcomes(superseded) == [(1, "skipped")]
+    assert [await calls_of(ledger, each) for each in (failed, superseded)] == [[NOTED]] * 2
+
+
+async def test_what_writes_no_calls_has_made_none(ledger: Ledger) -> None:
+    """As a replica of a release that knew none."""
+    done = await ledger.waiting()
+
+    def write(session: Session) -> None:
+        values = {"transfer_seq": done.seq, "number": 9, "started_at": 1.0, "finished_at": 2.0}
+        session.execute(insert(table), [values | {"outcome": "failed", "steps": "{}"}])
+
+    await ledger.do(write)
+    assert await calls_of(ledger, done) == [[], []]

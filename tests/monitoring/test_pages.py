@@ -128,6 +128,32 @@ async def test_a_failed_transfer_names_its_resolution_and_runs_again(bridge: Bri
         assert (await pages.post(f"{path}/cancel")).status_code == 409
 
 
+async def test_each_attempt_lists_its_calls(bridge: BridgeFactory) -> None:
+    said, create = f"{RECORD['first_name']} <b>{EMAIL}</b> is refused", "Stamped.io: create the customer"
+    wire = Wire(add=[UNAVAILABLE, reply(400, {"message": said}), reply(200, {"id": 5})], load=reply(body=RECORD))
+    async with signed_in(bridge, wire, **IPAAS) as pages:
+        path = await pages.webhook(customer=...)
+        html = (await pages.get(path)).text
+        lines = [text_of(line) for line in re.findall(r"<li[^>]*>(iPaaS.com: .*?|Stamped.io: .*?)</li>", html)]
+        assert lines == [
+            "iPaaS.com: load the record, try 1: HTTP status 200 OK, 0 ms",
+            "iPaaS.com: look up the external ID, try 1: HTTP status 404 Not Found, 0 ms NFND-1: no link",
+            f"{create}, try 1: HTTP status 503 Service Unavailable, 0 ms Service Temporarily Unavailable",
+            f"{create}, try 2: HTTP status 400 Bad Request, 0 ms … &lt;b&gt;a…@example.com&lt;/b&gt; is refused",
+        ]
+        assert html.count('<li class="bad">Stamped.io: ') == 2
+        await pages.post(f"{path}/retry")
+        html = (await pages.get(path)).text
+        assert re.findall(r'aria-label="Calls of attempt (\d)"', html) == ["1", "2"]
+
+
+async def test_an_attempt_without_calls_lists_none(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        html = (await pages.get(await pages.webhook(customer=RECORD | {"email_address": "nobody"}))).text
+        assert "not asked" in html
+        assert 'class="calls"' not in html
+
+
 async def test_a_waiting_transfer_is_cancelled(bridge: BridgeFactory) -> None:
     async with signed_in(bridge, Wire(add=UNAVAILABLE)) as pages:
         answer = await pages.post("/monitoring/syncs", customer_ids="1")

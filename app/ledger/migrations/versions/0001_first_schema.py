@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("steps", sa.Text(), nullable=False),
+        sa.Column("calls", sa.Text(), server_default="[]", nullable=False),
         sa.PrimaryKeyConstraint("transfer_seq", "number"),
     )
     op.create_table(
