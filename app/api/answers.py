@@ -11,11 +11,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problems import Problem, problem_response
-from app.api.results import Moment, Result, Results
+from app.api.results import Result, Results
 from app.attempt import StampedAnswer
 from app.catalog import Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
+from app.times import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

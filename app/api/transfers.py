@@ -17,7 +17,8 @@ from app.api.results import Results
 from app.api.security import Door
 from app.api.syncs import STARTED
 from app.engine import Operations
-from app.filters import DEFAULT_LIMIT, ListFilter, RetryFilter
+from app.filters import DEFAULT_LIMIT, GroupFilter, ListFilter, RetryFilter
+from app.groups import ErrorGroups
 from app.ipaas.models import read_guid
 from app.ledger import reports
 from app.ledger.database import Database
@@ -50,6 +51,10 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
             response.status_code = status.HTTP_200_OK
             return RetryCount(dry_run=True, total=await operations.count(asked.filter))
         return SyncStarted.at(response, await operations.retry_all(asked.filter))
+
+    @router.get("/errors/groups", summary="Failed transfers in groups of alike", responses=refusals.OF_QUERIES)
+    async def groups(query: Annotated[GroupFilter, Query()]) -> ErrorGroups:
+        return await database.read(ErrorGroups.read, query.at(operations.now()))
 
     @router.get("/transfers/retry", include_in_schema=False)
     async def no_transfer() -> None:
