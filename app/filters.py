@@ -39,6 +39,11 @@ def _digits(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """In JSON, 401.0 is 401."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _Limit = Annotated[int, Field(ge=1, le=LIST_LIMIT), BeforeValidator(_digits)]
 _Cursor = Annotated[int, Field(ge=0, le=2**62), BeforeValidator(_digits)]
 _Group = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", examples=["088c64560262"])]
@@ -68,7 +73,7 @@ class _Filters(BaseModel):
 
     customer_id: Id | None = Field(None, description="iPaaS.com's customer id")
     error: Slug | None = Field(None, description="The slug of a documented error")
-    stamped_status: Annotated[StrictInt, _STATUS] | None = _REFUSED_WITH
+    stamped_status: Annotated[StrictInt, _STATUS, BeforeValidator(_whole)] | None = _REFUSED_WITH
     group: _Group | None = Field(None, description="Those that failed alike: `group` of `GET /errors/groups`")
     since: Time | None = Field(None, description="Received then or later; no zone = UTC")
     until: Time | None = Field(None, description="Received before; no zone = UTC")
