@@ -1,4 +1,4 @@
-"""Which failures are alike: by their error, Stamped.io's status, and the message without what varies in it. Pure."""
+"""Which failures are alike: by error, Stamped.io's status, and the message without what varies in it. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ VARIES: Final = "…"  # what the redaction leaves of names, too
 _DIGITS = 12
 _HEAD = re.compile(r"HTTP status \d{3}(?!\w)")  # our own words, which no other status is alike
 # No pattern looks twice at the same text, so that whatever is said takes a time that only grows with its length.
-_QUOTES = re.compile(
-    r'"[^"]*(?:"|$)|“[^”]*(?:”|$)|«[^»]*(?:»|$)|`[^`]*`|‘[^‘]*?’(?![\w…])'  # a cut message lacks the last one
-    r"|(?<![\w…])'(?:[^']|(?<=\w)'(?=\w))*'(?![\w…])"
+_QUOTES = re.compile(  # a message that was cut may lack the last one
+    r'"[^"]*(?:"|$)|“[^”]*(?:”|$)|«[^»]*(?:»|$)|`[^`]*`'
+    r"|\u2018[^\u2018]*?\u2019(?![\w…])|(?<![\w…])'(?:[^']|(?<=\w)'(?=\w))*'(?![\w…])"
 )
 _ADDRESSES = re.compile(r"[^\s\"'<>]+")
 _EMAILS = re.compile(r"[^\s\"(),;<>]+")
@@ -52,7 +52,7 @@ def alike(slug: str | None, detail: str | None) -> str:
 
 
 def normalised(message: str) -> str:
-    """`…` for quotes, URLs, e-mails, names that were taken out, dates, and words with a digit; white space is one."""
+    """`…` for quotes, URLs, e-mails, names that were masked, dates, and words with a digit; single blanks."""
     text = _QUOTES.sub(VARIES, " ".join(message.split()))
     text = _ADDRESSES.sub(lambda run: _taken_out(run[0]) if "://" in run[0] else run[0], text)
     text = _EMAILS.sub(lambda run: _taken_out(run[0]) if "@" in run[0] or "%40" in run[0] else run[0], text)

@@ -44,7 +44,7 @@ class OldestOpen:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Transfers that failed alike: how many, of how many customers, and when the first and the last of them did."""
+    """Transfers that failed alike: how many, of how many customers, and when the first and the last did."""
 
     newest: Stored
     total: int

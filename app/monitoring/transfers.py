@@ -98,7 +98,7 @@ class Choice:
         """What has no field in the form, and the address without it. `found`: of these transfers."""
         same = alike(found[0].error, found[0].reason) if found else ""
         texts = {
-            "stamped_status": f"Stamped.io’s status {self.stamped_status}",
+            "stamped_status": f"Status {self.stamped_status} of Stamped.io",
             "group": f"Failed alike: {same or self.group}",
             "connection": f"Connection {self.connection}",
             "sync_id": "One sync",

@@ -266,7 +266,7 @@ def test_lists_reruns_and_errors_take_the_same_filters(
     written = [text for name in options for text in (name, str(FILTERS[name][1]))]
     meant = dict(FILTERS[name] for name in options)
     asked = {name: str(value) for name, value in meant.items()}
-    answer = {"items": [], "next": None, "total": 2, "errors": [], "sync_id": "s-1", **WINDOW}
+    answer: dict[str, Any] = {"items": [], "next": None, "total": 2, "errors": [], "sync_id": "s-1", **WINDOW}
     requests = pretend(lambda _request: httpx.Response(200, json=answer))
     run("transfers", *written)
     run("errors", *written)

@@ -107,7 +107,8 @@ def test_every_filter_is_tried() -> None:
 
 async def test_filters_find_what_they_mean(ledger: Ledger) -> None:
     stored = await ledger.do(enter)
-    found_any, found_none = set(), set()
+    found_any: set[tuple[str, ...]] = set()
+    found_none: set[tuple[str, ...]] = set()
 
     def look(session: Session) -> None:
         for wanted in ({}, *ALONE, *PAIRS):

@@ -17,7 +17,7 @@ from app.outbound.calls import MESSAGE_LIMIT
 from app.telemetry.redaction import Redactor, mask_email
 
 WORDS = st.sampled_from(
-    ("Customer", "e-mail", "is", "not valid", "for", "isn't allowed:", "may", "(id)", "at", "–")
+    ("Customer", "e-mail", "is", "not valid", "for", "isn't allowed:", "may", "(id)", "at", ";")
 )
 NUMBERS = st.one_of(
     st.integers(0).map(str), st.integers().map(str), st.floats(-1e9, 1e9).map(lambda n: f"{n:,.2f}")
@@ -34,16 +34,17 @@ TIMES = st.one_of(
 EMAILS = st.emails(domains=st.sampled_from(("example.com", "mail.example.org"))).filter(
     lambda text: not set(text) & set("\"'`")  # quotes that open and never close
 )
+MARKS = ('""', "''", "“”", "«»", "\u2018\u2019", "``")
 INSIDE = st.text(
-    st.characters(exclude_characters="\"'“”«»‘’`", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20
+    st.characters(exclude_characters="".join(MARKS), exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20
 )
-QUOTES = st.one_of(
-    *(
-        INSIDE.map(lambda text, pair=pair: f"{pair[0]}{text}{pair[1]}")
-        for pair in ('""', "''", "“”", "«»", "‘’", "``")
-    ),
-    st.just("'the customer's name'"),
-)
+
+
+def quoted(text: str, pair: str) -> str:
+    return f"{pair[0]}{text}{pair[1]}"
+
+
+QUOTES = st.one_of(st.builds(quoted, INSIDE, st.sampled_from(MARKS)), st.just("'the customer's name'"))
 IDS = st.one_of(st.uuids().map(str), st.uuids().map(lambda guid: guid.hex), st.integers(1).map("C-{}".format))
 URLS = st.sampled_from(("https://stamped.io/api/v2/270392?x=a,b", "http://a.example/(b)", "ftp://x/y;z"))
 VARYING = st.one_of(
@@ -68,9 +69,8 @@ def test_nothing_of_it_is_left(varying: str) -> None:
     assert normalised(f"Not valid: {varying}") == "Not valid: …"
 
 
-MESSY = st.text(
-    st.sampled_from("aMy 1é…'\"“”‘’`@.:/-+#%*(,)\t") | st.characters(exclude_categories=("Cs",)), max_size=60
-)
+ODD = st.sampled_from("aMy 1é…'\"“”\u2018\u2019`@.:/-+#%*(,)\t") | st.text(min_size=1, max_size=1)
+MESSY = st.lists(ODD, max_size=60).map("".join)
 
 
 @given(st.one_of(MESSY, st.lists(st.one_of(WORDS, VARYING), max_size=9).map(" ".join)))
@@ -83,11 +83,32 @@ def test_what_is_normalised_stays_so(message: str) -> None:
     assert not any(map(str.isdecimal, once))
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["'", '"', "“", "‘", "‘a", "`", " '", "a'", "'a ", "@", "a@", "://", "a-", "-", "1", "1.", "… ", "…", "<", "Mon, ", "May ", "1 Jan ",
-     "'a'b", "%40", "#", "+", "a", "\u2003", "*", "***"],
-)  # fmt: skip
+UNITS = (
+    *(
+        "'",
+        '"',
+        "“",
+        "\u2018",
+        "\u2018a",
+        "`",
+        " '",
+        "a'",
+        "'a ",
+        "'a'b",
+        "@",
+        "a@",
+        "%40",
+        "://",
+        "a-",
+        "-",
+        "#",
+        "+",
+    ),
+    *("1", "1.", "a", "<", "… ", "…", "*", "***", "Mon, ", "May ", "1 Jan ", "\u2003"),
+)
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_hostile_messages_take_a_time_that_only_grows_with_their_length(unit: str) -> None:
     def cost(size: int) -> float:
         text = (unit * size)[:size]
@@ -98,7 +119,7 @@ def test_hostile_messages_take_a_time_that_only_grows_with_their_length(unit: st
             took.append(time.thread_time() - began)
         return min(took)
 
-    assert cost(200_000) < 1.0, "what grows with the square of it takes minutes"
+    assert cost(50_000) < 0.5, "what grows with the square of it takes many seconds"
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ async def test_nul_is_no_text(bridge: BridgeFactory) -> None:
 async def test_a_filter_that_no_page_sets_runs_nothing(bridge: BridgeFactory, field: str, value: str) -> None:
     async with signed_in(bridge) as pages:
         await failed(pages)
-        answer = await pages.post("/monitoring/errors/retry", confirmed="yes", **{field: value})
+        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **{field: value})
         assert answer.status_code == 400
         assert f"There is no such {field.replace('_', ' ')}." in answer.text
         assert len(pages.wire.requests) == 1
