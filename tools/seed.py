@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, func, insert, make_url, select
 from app.attempt import Failure, StampedAnswer
 from app.error_catalog import CATALOG, Slug
 from app.ledger.database import Database
+from app.ledger.grouping import group_of
 from app.ledger.stored import dump_failure, hash_email, hashed, load_failure, new_id
 from app.ledger.tables import DAY, attempts, customers, rejections, transfers
 from app.outbound import noting
@@ -203,6 +204,8 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "subscription": chance.choice(("subscribed", "unchanged")) if status == "succeeded" else None,
         "reason": failure.detail if failure else reasons.get(status),
         "error": failure.slug.value if failure else None,
+        "stamped_status": failure.stamped.status if failure else None,
+        "failure_group": group_of(failure) if failure else None,
         "failure": dump_failure(failure),
         "superseded_by": None,
         "created_at": created_at,

@@ -11,11 +11,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from app.api.problems import Problem, problem_response
-from app.api.results import Moment, Result, Results, one_of
+from app.api.results import Result, Results, one_of
 from app.attempt import StampedAnswer
 from app.error_catalog import Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
+from app.times import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,8 @@ from app.api.results import Results
 from app.api.security import Door
 from app.api.syncs import STARTED
 from app.engine import Operations
-from app.filters import DEFAULT_LIMIT, ListFilter, RetryFilter
+from app.filters import DEFAULT_LIMIT, GroupFilter, ListFilter, RetryFilter
+from app.groups import ErrorGroups
 from app.ipaas.models import read_guid
 from app.ledger import reports
 from app.ledger.database import Database
@@ -25,6 +26,7 @@ from app.ledger.stored import Stored
 
 _TransferId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 _WRONG_FILTER = refusals.wrong_shape("/limit", "Input should be less than or equal to 200.")
+_WRONG_TIME = refusals.wrong_shape("/since", "Input should be a date and time such as 2026-11-24T12:30:00Z.")
 _WRONG_STATUS = refusals.wrong_shape("/status", "Input should be 'failed' or 'cancelled'.")
 _COUNTED = answered("A dry run: how many would run again.", model=RetryCount)
 log = structlog.stdlib.get_logger("operators")
@@ -52,6 +54,10 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
             response.status_code = status.HTTP_200_OK
             return RetryCount(dry_run=True, total=await operations.count(asked.filter))
         return SyncStarted.at(response, await operations.retry_all(asked.filter))
+
+    @router.get("/errors/groups", summary="Failed transfers in groups of alike", responses=_WRONG_TIME)
+    async def groups(query: Annotated[GroupFilter, Query()]) -> ErrorGroups:
+        return await database.read(ErrorGroups.read, query.at(operations.now()))
 
     @router.get("/transfers/retry", include_in_schema=False)
     async def no_transfer() -> None:

@@ -72,7 +72,7 @@ class Operations:
 
     async def cancel(self, transfer: Stored) -> Stored | None:
         """Take back a trigger that has not begun; what it replaced is wanted again. None = it has begun."""
-        changed = await self._write(triggers.cancel, transfer.seq, self._now())
+        changed = await self._write(triggers.cancel, transfer.seq, self.now())
         if changed is None:
             return None
         self._engine.settle(*changed)
@@ -80,21 +80,22 @@ class Operations:
 
     async def cancel_sync(self, sync_id: str) -> None:
         """Take back what has not begun of a sync, some at a time. Idempotent."""
-        seqs = await self._write(bulk.close_sync, sync_id, self._now())
+        seqs = await self._write(bulk.close_sync, sync_id, self.now())
         for first in range(0, len(seqs), bulk.BLOCK):
             some = seqs[first : first + bulk.BLOCK]
-            self._engine.settle(*await self._write(bulk.cancel_some, some, self._now()))
+            self._engine.settle(*await self._write(bulk.cancel_some, some, self.now()))
 
     async def _open(self, kind: bulk.Kind, items: list[str] | list[int]) -> str:
         if not self._engine.taking:
             raise NotTaking
-        now = self._now()
+        now = self.now()
         sync_id = new_id(now)
         await self._write(bulk.open_sync, sync_id, self._connection, kind, items, now)
         self._engine.entry.wake()
         return sync_id
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """By the clock that all replicas share."""
         return self._engine.pulse.now()
 
     async def _read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -12,7 +12,7 @@ from app.ledger import customers, retry_schedule, rows
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.session import About, shared
-from app.ledger.stored import Stored, dump_failure
+from app.ledger.stored import Stored
 from app.ledger.tables import PENDING, RUNNING
 from app.ledger.tables import customers as table
 
@@ -179,19 +179,17 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
         message = "only a failed attempt has a failure"
         raise ValueError(message)
     tries = transfer.tries + 1
-    again = (
-        retry_schedule.retry_at(tries, failure, now, terms.unit_seconds, terms.chance)
-        if transfer.promised
-        else None
-    )
-    text = dump_failure(failure)
+    again = None
+    if transfer.promised:
+        again = retry_schedule.retry_at(tries, failure, now, terms.unit_seconds, terms.chance)
     values = rows.ended("failed" if again is None else "waiting", now) | _achieved(progress)
-    values |= {"tries": tries, "error": failure.slug.value, "failure": text, "reason": failure.detail}
+    values |= rows.failed(failure) | {"tries": tries}
     if again is not None:
         values |= {"next_attempt_at": again, "finished_at": None}
         values |= {"loading": transfer.loading, "before": transfer.before}
     steps = json.dumps(progress.seconds)
-    rows.add_attempt(session, transfer, now, "failed", failure=text, steps=steps, calls=result.calls)
+    failed = values["failure"]
+    rows.add_attempt(session, transfer, now, "failed", failure=failed, steps=steps, calls=result.calls)
     return rows.change(session, transfer, values)
 
 
@@ -218,8 +216,7 @@ def _interrupt(session: Session, transfer: Stored, following: Stored | None, now
     if transfer.attempts >= _MOST_ATTEMPTS:
         sentence = f"The attempt was interrupted {transfer.attempts} times."
         failure = Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True)
-        values = rows.ended("failed", now) | {"error": failure.slug.value, "reason": sentence}
-        values |= {"failure": dump_failure(failure)}
+        values = rows.ended("failed", now) | rows.failed(failure)
     elif following is not None and not transfer.brings_nothing:
         values = rows.superseded(following.id, now)
         rows.change(session, following, {"promised": True})

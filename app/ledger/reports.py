@@ -48,7 +48,9 @@ class Filter:
     status: str | None = None
     customer_id: str | None = None
     error: str | None = None
-    reason: str | None = None
+    stamped_status: int | None = None
+    group: str | None = None
+    connection: str | None = None
     since: float | None = None
     until: float | None = None
     tracking_guid: str | None = None
@@ -63,7 +65,9 @@ class Filter:
             columns.status: self.status,
             columns.customer_id: self.customer_id,
             columns.error: self.error,
-            columns.reason: self.reason,
+            columns.stamped_status: self.stamped_status,
+            columns.failure_group: self.group,
+            columns.connection: self.connection,
             columns.tracking_guid: self.tracking_guid,
             columns.email_hash: self.email_hash,
         }

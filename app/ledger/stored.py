@@ -61,6 +61,8 @@ class Stored:
     subscription: Subscription | None
     reason: str | None
     error: str | None
+    stamped_status: int | None
+    failure_group: str | None
     failure: str | None
     before: str | None
     superseded_by: str | None

@@ -90,6 +90,8 @@ transfers = Table(
     Column("subscription", String),
     Column("reason", Text),
     Column("error", String),  # slug
+    Column("stamped_status", Integer),  # what Stamped.io answered, where it failed for that
+    Column("failure_group", String),  # of those that fail alike: grouping.group_of
     Column("failure", Text),  # JSON
     Column("before", Text),  # JSON: how a failed one had ended before it was run again
     Column("superseded_by", String),
@@ -151,7 +153,12 @@ _some(  # rule 8, also where two take one at once
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
 _some("ix_transfers_loading", is_loading, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
-_some("ix_transfers_error", transfers.c.error.is_not(None), transfers.c.error, transfers.c.seq)
+for _name, _column in (
+    ("ix_transfers_error", transfers.c.error),
+    ("ix_transfers_group", transfers.c.failure_group),
+    ("ix_transfers_stamped", transfers.c.stamped_status),
+):
+    _some(_name, _column.is_not(None), _column, transfers.c.seq)
 # random keys, by day: so a webhook only changes pages of today, however many transfers are stored (docs/adr/0015)
 Index("ix_transfers_guid", transfers.c.day, transfers.c.tracking_guid)
 Index("ix_transfers_email", transfers.c.day, transfers.c.email_hash)

@@ -13,9 +13,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.api.results import moment
 from app.error_catalog import CATALOG, Slug
 from app.monitoring.sessions import COOKIE
+from app.times import moment
 
 if TYPE_CHECKING:
     from starlette.requests import Request

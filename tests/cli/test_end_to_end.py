@@ -188,6 +188,12 @@ def test_all_failed_of_one_error_run_again(run: Run, service: Running) -> None:
         send_in_vain(run, service, each)
     error = ("--error", "customer-create-or-update-failed", "--since", "1h")
     assert run("retry", "--failed", *error, "--dry-run").out == "3 failed transfers would run again.\n"
+    (group,) = json.loads(run("errors", "--stamped-status", "400", "--since", "1h", "--json").out)["groups"]
+    assert (group["count"], group["customers"], group["message"][-20:]) == (3, 3, " Email is not valid.")
+    alike = run("transfers", "--group", group["group"], "--status", "failed", "--json").out
+    assert {each["customer_id"] for each in json.loads(alike)["items"]} == set(customers)
+    narrowed = ("--group", group["group"], "--customer", customers[1], "--until", "2099-01-01")
+    assert run("retry", "--failed", *narrowed, "--dry-run").out == "1 failed transfer would run again.\n"
     total = json.loads(run("retry", "--failed", "--dry-run", "--json").out)
     assert total == {"dry_run": True, "total": before + 3}
     assert run("retry", "--failed", *error).code == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -177,26 +179,103 @@ def test_the_first_list_says_what_to_do_first(run: Run, pretend: Pretend) -> Non
     assert "ipaas-stamped send --id 1" in run("transfers").out
 
 
-def test_failed_transfers_are_grouped_by_error_and_message(run: Run, pretend: Pretend) -> None:
-    sentence = "The customer could not be loaded from iPaaS.com, so nothing was sent to Stamped.io."
-    reasons = ["HTTP status 404.", "HTTP status 401.", "HTTP status 401."]
-    items = [TRANSFER | {"reason": f"{sentence} {reason}"} for reason in reasons]
-    items.append(TRANSFER | {"error": "of-a-newer-version", "created_at": "2026-11-24T08:00:00.000Z"})
+GROUP = {
+    "group": "088c64560262",
+    "error": "customer-not-loaded",
+    "title": "Customer could not be loaded from iPaaS.com",
+    "stamped_status": None,
+    "message": "HTTP status 401: No. …",
+    "example": "The customer could not be loaded. HTTP status 401: No. 7",
+    "count": 1200,
+    "customers": 1,
+    "first_seen": "2026-11-24T08:00:00.000Z",
+    "last_seen": "2026-11-24T09:30:00.000Z",
+    "transfer_id": "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10",
+}
+WINDOW = {"since": "2026-11-23T10:00:00.000Z", "until": "2026-11-24T10:00:01.000Z"}
+
+
+def in_groups(*groups: dict[str, Any]) -> Callable[[httpx.Request], httpx.Response]:
+    entry = {"slug": "customer-not-loaded", "description": "What it is.", "resolution": "What to do."}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"errors": []}) if request.url.path == "/errors" else page(*items)
+        body = {"errors": [entry]} if request.url.path == "/errors" else {**WINDOW, "items": groups}
+        return httpx.Response(200, json=body)
 
-    pretend(answer)
+    return answer
+
+
+def test_failed_transfers_are_shown_by_error_and_in_groups(run: Run, pretend: Pretend) -> None:
+    other = GROUP | {"group": "0" * 12, "message": "HTTP status 404.", "count": 3, "customers": 2}
+    newer = GROUP | {"error": "of-a-newer-version", "title": "Of a newer version", "count": 1}
+    requests = pretend(in_groups(GROUP, newer, other))
     found = json.loads(run("errors", "--json").out)
-    assert [(group["error"], group["count"]) for group in found["groups"]] == [
-        ("customer-not-loaded", 3),
-        ("of-a-newer-version", 1),
-    ]
-    assert found["groups"][0]["messages"] == [
-        {"message": "HTTP status 401.", "count": 2},
-        {"message": "HTTP status 404.", "count": 1},
-    ]
-    assert "2 x HTTP status 401." in run("errors").out
+    told = {"description": "What it is.", "resolution": "What to do."}
+    unknown: dict[str, Any] = dict.fromkeys(told)
+    assert found == {**WINDOW, "total": 1204, "groups": [GROUP | told, newer | unknown, other | told]}
+    assert dict(requests[-1].url.params) == {}
+    shown = run("errors", "--connection", "store 1").out
+    assert "Customer could not be loaded from iPaaS.com  1,203\n" in shown
+    assert "  1,200 x HTTP status 401: No. …\n    1 customer, " in shown
+    assert "  3 x HTTP status 404.\n    2 customers, " in shown
+    assert shown.count("Resolution: What to do.") == 1
+    assert shown.index("404") < shown.index("What to do.") < shown.index("Of a newer version")
+    options = (
+        f"--connection 'store 1' --since {WINDOW['since']} --until {WINDOW['until']} --group {GROUP['group']}"
+    )
+    assert f"ipaas-stamped transfers --status failed {options} --all\n" in shown
+    assert f"ipaas-stamped retry --failed {options}\n" in shown
+
+
+def test_the_options_that_are_suggested_are_understood(run: Run, pretend: Pretend) -> None:
+    pretend(in_groups(GROUP))
+    shown = run("errors", "--customer", "7 $(x)", "--stamped-status", "401", "--error", "not-found").out
+    lines = [shlex.split(line.split(": ipaas-stamped ")[1]) for line in shown.splitlines() if "--group" in line]
+    requests = pretend(lambda _request: httpx.Response(200, json={"items": [], "next": None, "total": 0}))
+    for line in lines:
+        assert run(*line).code == 0
+    meant = {"customer_id": "7 $(x)", "error": "not-found", "group": GROUP["group"], "status": "failed"}
+    meant |= {name: text.replace(".000Z", "Z") for name, text in WINDOW.items()}
+    listed, counted = requests
+    assert dict(listed.url.params) == meant | {"stamped_status": "401", "limit": "200"}
+    assert json.loads(counted.content) == meant | {"stamped_status": 401, "dry_run": True}
+
+
+def test_where_nothing_failed_it_says_in_which_time(run: Run, pretend: Pretend) -> None:
+    pretend(in_groups())
+    shown = run("errors")
+    assert shown.code == 0
+    assert shown.out.startswith("No transfer failed that was received from 2026-11-2")
+
+
+FILTERS = {
+    "--customer": ("customer_id", "7"),
+    "--error": ("error", "customer-not-loaded"),
+    "--stamped-status": ("stamped_status", 401),
+    "--group": ("group", "088c64560262"),
+    "--since": ("since", "2026-11-24T10:00:00Z"),
+    "--until": ("until", "2026-11-24T11:00:00Z"),
+    "--connection": ("connection", "store 1"),
+}
+
+
+@pytest.mark.parametrize("options", [*((name,) for name in FILTERS), tuple(FILTERS)], ids=" ".join)
+def test_lists_reruns_and_errors_take_the_same_filters(
+    run: Run, pretend: Pretend, options: tuple[str, ...]
+) -> None:
+    written = [text for name in options for text in (name, str(FILTERS[name][1]))]
+    meant = dict(FILTERS[name] for name in options)
+    asked = {name: str(value) for name, value in meant.items()}
+    answer: dict[str, Any] = {"items": [], "next": None, "total": 2, "errors": [], "sync_id": "s-1", **WINDOW}
+    requests = pretend(lambda _request: httpx.Response(200, json=answer))
+    run("transfers", *written)
+    run("errors", *written)
+    run("retry", "--failed", "--no-wait", *written)
+    listed, _catalog, grouped, counted, started = requests
+    assert dict(listed.url.params) == asked | {"limit": "50"}
+    assert (grouped.url.path, dict(grouped.url.params)) == ("/errors/groups", asked)
+    assert json.loads(counted.content) == meant | {"status": "failed", "dry_run": True}
+    assert json.loads(started.content) == meant | {"status": "failed"}
 
 
 def test_foreign_text_cannot_drive_the_terminal(run: Run, pretend: Pretend) -> None:
@@ -258,10 +337,15 @@ def test_the_exit_code_of_a_sync(
         ("retry",),
         ("retry", "1", "--failed"),
         ("retry", "1", "--since", "2h"),
+        ("retry", "1", "--group", "088c64560262"),
+        ("retry", "--failed", "--stamped-status", "99"),
+        ("retry", "--failed", "--until", "soon"),
+        ("errors", "--stamped-status", "x"),
         ("retry", "--failed", "--error", "no-such-error"),
         ("transfers", "--since", "yesterday"),
         ("transfers", "--status", "broken"),
         ("errors", "--catalog", "--since", "2h"),
+        ("errors", "--catalog", "--group", "088c64560262"),
     ],
     ids=lambda command: " ".join(command[:4]),
 )

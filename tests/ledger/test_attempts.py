@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from app.attempt import Failure, StampedAnswer
 from app.error_catalog import Slug
 from app.ledger import attempts, claims, customers, reports, retry_schedule
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
+from app.ledger.grouping import group_of
 from app.ledger.order import Wanted
 from app.ledger.session import Session
 from app.ledger.stored import Stored
@@ -431,6 +433,33 @@ async def test_a_run_by_hand_waits_for_what_is_wanted_next(ledger: Ledger) -> No
     assert await ledger.statuses() == ["succeeded"] * 3
 
 
+async def test_what_failed_alike_is_kept_as_long_as_its_error(ledger: Ledger) -> None:
+    answer = StampedAnswer("create", 503, "Try 7 later.")
+    away = Failure.of(Slug.CUSTOMER, 502, "HTTP status 503: Try 7 later.", retryable=True, stamped=answer)
+
+    async def kept(transfer: Stored) -> tuple[str | None, int | None, str | None]:
+        row = await ledger.row(transfer)
+        return row.error, row.stamped_status, row.failure_group
+
+    failed = await ledger.failed(change(1), away)
+    assert await kept(failed) == (Slug.CUSTOMER, 503, group_of(away))
+    again = await ledger.again(failed, promised=True)
+    assert await kept(failed) == (Slug.CUSTOMER, 503, group_of(away))
+    assert again.claim is not None
+    await ledger.finish(again.claim, RETRYABLE)
+    assert (await ledger.row(failed)).status == "waiting"
+    assert await kept(failed) == (Slug.CUSTOMER, None, group_of(RETRYABLE))
+    newer = await ledger.pending(change(2, promised=True))
+    assert (await ledger.row(failed)).superseded_by == newer.id
+    assert await kept(failed) == (None, None, None)
+    await ledger.finish(await ledger.claim(), away)
+    assert await kept(newer) == (Slug.CUSTOMER, 503, group_of(away))
+    ledger.now += TERMS.unit_seconds * 3
+    (claim,) = await ledger.claim_due()
+    await ledger.finish(claim)
+    assert await kept(newer) == (None, None, None)
+
+
 # ---- taken over
 
 
@@ -486,6 +515,7 @@ async def test_what_brings_the_process_down_each_time_ends(ledger: Ledger) -> No
     ended = await ledger.row(lead)
     assert (ended.status, ended.error, ended.finished_at) == ("failed", "internal-error", ledger.now)
     assert (ended.attempts, ended.documented_failure() is None) == (50, False)
+    assert ended.failure_group == group_of(ended.documented_failure() or REFUSED)
     assert await ledger.may_claim() is None
 
 

@@ -208,7 +208,7 @@ async def test_lists(ledger: Ledger) -> None:
     assert await listed(status="running") == [running.seq]
     assert await listed(customer_id="1") == [done.seq, failed.seq]
     assert await listed(error="customer-create-or-update-failed") == [failed.seq]
-    assert await listed(reason=RETRYABLE.detail) == [failed.seq]
+    assert await listed(group=failed.failure_group) == [failed.seq]
     assert await listed(since=START + 1) == [running.seq, done.seq]
     assert await listed(until=START + 1) == [failed.seq]
     assert await listed(tracking_guid="guid-1") == [failed.seq]

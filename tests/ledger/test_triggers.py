@@ -763,8 +763,10 @@ async def test_a_cancelled_rerun_is_failed_again_as_it_was(ledger: Ledger) -> No
     assert again.transfer.status == "accepted"
     ledger.now += 60
     await ledger.cancel(again.transfer)
-    shown = ("status", "error", "reason", "failure", "finished_at", "promised", "tries", "next_attempt_at")
+    names = "status error stamped_status failure_group reason failure finished_at promised tries next_attempt_at"
+    shown = names.split()
     now = await ledger.row(failed)
+    assert now.failure_group
     assert [getattr(now, name) for name in shown] == [getattr(failed, name) for name in shown]
     assert now.documented_failure() == RETRYABLE
     assert (await ledger.wanted()).id == failed.id, "it failed, but it stays the newest"

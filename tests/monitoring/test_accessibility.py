@@ -17,7 +17,7 @@ DESK: ViewportSize = {"width": 1280, "height": 900}
 PATHS = (
     "/monitoring",
     "/monitoring/transfers",
-    "/monitoring/transfers?customer=1&status=failed",
+    "/monitoring/transfers?customer_id=1&status=failed&stamped_status=401",
     "{failed}",
     "{succeeded}",
     "{waiting}",

@@ -154,6 +154,8 @@ def upgrade() -> None:
         sa.Column("subscription", sa.String(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column("stamped_status", sa.Integer(), nullable=True),
+        sa.Column("failure_group", sa.String(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("before", sa.Text(), nullable=True),
         sa.Column("superseded_by", sa.String(), nullable=True),
@@ -174,6 +176,13 @@ def upgrade() -> None:
         ["error", "seq"],
         sqlite_where=sa.text("error IS NOT NULL"),
         postgresql_where=sa.text("error IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_transfers_group",
+        "transfers",
+        ["failure_group", "seq"],
+        sqlite_where=sa.text("failure_group IS NOT NULL"),
+        postgresql_where=sa.text("failure_group IS NOT NULL"),
     )
     op.create_index("ix_transfers_guid", "transfers", ["day", "tracking_guid"])
     op.create_index(
@@ -196,5 +205,12 @@ def upgrade() -> None:
         ["finished_at"],
         sqlite_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
         postgresql_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_transfers_stamped",
+        "transfers",
+        ["stamped_status", "seq"],
+        sqlite_where=sa.text("stamped_status IS NOT NULL"),
+        postgresql_where=sa.text("stamped_status IS NOT NULL"),
     )
     op.create_index("ix_transfers_status", "transfers", ["status", "seq"])
