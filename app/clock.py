@@ -17,6 +17,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def moment(seconds: float | None) -> str | None:
+    """A time as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """`monotonic` in seconds for durations, `now` in UTC for people, `sleep` in seconds, `random` in [0, 1)."""

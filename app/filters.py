@@ -24,6 +24,7 @@ from app.ledger.reports import LIST_LIMIT, Filter
 from app.ledger.stored import Status
 
 DEFAULT_LIMIT = 50
+MAX_SYNC_IDS = 3000
 _WRITTEN = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
 _NO_TIME = "Input should be a date and time such as 2026-11-24T12:30:00Z"
 _TIME = re.compile(
@@ -91,6 +92,14 @@ class ListFilter(BaseModel):
     def filter(self) -> Filter:
         """For the ledger."""
         return Filter(**self.model_dump(exclude={"limit"}))
+
+
+class SyncRequest(BaseModel):
+    """Which customers to send again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
+
+    customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
 
 
 class RetryFilter(BaseModel):

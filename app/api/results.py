@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from app.attempt import Action, Subscription
+from app.clock import moment
 from app.ledger.stored import Stored
 
 TRANSFER_ID = "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10"
 GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 _AS_CALLERS_SEE_IT = {"running": "accepted", "waiting": "accepted", "cancelled": "skipped"}
-
-
-def moment(seconds: float | None) -> str | None:
-    """A time as ISO 8601 in UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Moment = Annotated[

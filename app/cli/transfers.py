@@ -11,9 +11,9 @@ from rich.table import Table
 from app.cli.client import path_of
 from app.cli.options import Error, Json, Since, TransferId, given
 from app.cli.output import clean, moment, results, styled, talking, what_became
-from app.cli.privacy import masked
 from app.cli.story import tell
 from app.cli.sync import follow, started
+from app.privacy import masked
 
 if TYPE_CHECKING:
     from app.cli.client import Service

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from app.ledger import statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import FAILURES_GROUPED
-from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.guard import by_of, form_of, go_to, not_found
 from app.monitoring.transfers import Choice
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def failure_routes(router: APIRouter, site: Site) -> None:
         error, reason = form.get("error") or None, form.get("reason") or None
         wanted = Filter(status="failed", error=error, reason=reason, since=since, until=until)
         if form.get("confirmed") == "yes":
-            sync_id = await site.operations.retry_all(wanted)
+            sync_id = await site.operations.retry_all(wanted, by_of(request))
             log.info("re-run of failed transfers", sync_id=sync_id, error=error)
             return go_to(f"/monitoring/syncs/{sync_id}")
         return site.pages.show(

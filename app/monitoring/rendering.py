@@ -13,8 +13,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.api.results import moment
 from app.catalog import CATALOG, Slug
+from app.clock import moment
 from app.monitoring.sessions import COOKIE
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Pages:
         known: Session | None = getattr(request.state, "session", None)
         session = known or self._sessions.read(request.cookies.get(COOKIE, ""))
         values |= {"path": request.url.path, "form_token": session.form_token if session else None}
+        values |= {"who": session.who if session else None, "acts": session is not None and session.who.acts}
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.cli.options import read_since
 from app.cli.output import clean
-from app.cli.privacy import masked
+from app.privacy import masked
 from tests.cli.conftest import Pretend, Run
 from tests.support import OPERATOR_KEY
 

@@ -76,7 +76,7 @@ class Visit:
 
     def sign_in(self, key: str = OPERATOR_KEY) -> Page:
         self.go("/login")
-        self.page.get_by_label("Operator key").fill(key)
+        self.page.get_by_label("Your key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
         return self.page
 

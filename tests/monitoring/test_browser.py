@@ -115,12 +115,12 @@ def test_a_sync_is_cancelled_half_way(visit: Visit) -> None:
 
 def test_a_wrong_key_opens_nothing(visitor: Visit) -> None:
     page = visitor.sign_in("not-the-key")
-    expect(page.get_by_role("alert")).to_contain_text("This is not the operator key.")
+    expect(page.get_by_role("alert")).to_contain_text("This is no key for these pages.")
     visitor.go("/monitoring/transfers")
     expect(page).to_have_url(re.compile(r"/login\?next="))
     assert [fault for fault in visitor.faults if "403" not in fault] == []
     visitor.faults.clear()
-    page.get_by_label("Operator key").fill(OPERATOR_KEY)
+    page.get_by_label("Your key").fill(OPERATOR_KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Transfers")).to_be_visible()
 
@@ -140,7 +140,7 @@ def test_a_page_that_is_open_when_its_session_ends_leads_to_sign_in(visit: Visit
     page = visit.go("/monitoring/transfers")
     visit.context.clear_cookies()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    page.get_by_label("Operator key").fill(OPERATOR_KEY)
+    page.get_by_label("Your key").fill(OPERATOR_KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Transfers")).to_be_visible()
 
