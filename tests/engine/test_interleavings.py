@@ -20,8 +20,8 @@ from app.engine.operations import NoRecord
 from app.ledger import triggers
 from app.ledger.stored import Stored
 from tests.engine.support import Call, Room, change, room
-from tests.support import BY
 from tests.sequences.reference import Consent, Reference
+from tests.support import BY
 
 ME = "1"
 
@@ -119,7 +119,7 @@ class World:
         moment = None if minute is None else f"2026-11-24T10:{minute:02}:00Z"
         email = f"address{mail}@example.com"
         self._news.append(change(version, moment, email=email, consent=consent))
-        self._room.send(self._news[-1], wait=None if patient else 0, BY)
+        self._room.send(self._news[-1], wait=None if patient else 0)
 
     async def _do(self, what: str, which: int) -> None:
         new = self._news[which]
