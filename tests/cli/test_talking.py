@@ -10,7 +10,6 @@ import pytest
 
 from app.cli.options import read_since
 from app.cli.output import clean
-from app.privacy import masked
 from tests.cli.conftest import Pretend, Run
 from tests.support import OPERATOR_KEY
 
@@ -104,6 +103,7 @@ def test_a_connection_that_breaks(run: Run, pretend: Pretend, error: Exception, 
         ("http://[::ffff:127.0.0.1]:8080", None, "sandbox-operator-key"),
         ("http://127.0.0.1:8080", OPERATOR_KEY, OPERATOR_KEY),
         ("https://bridge.test", OPERATOR_KEY, OPERATOR_KEY),
+        ("https://bridge.test", f" ada : {OPERATOR_KEY} , bob:other-Ky5", OPERATOR_KEY),
     ],
 )
 def test_the_sandbox_key_is_for_this_machine_only(
@@ -143,7 +143,10 @@ def test_the_first_webhook_key_of_a_rotation_is_sent(
     assert "customer" not in sent
 
 
-@pytest.mark.parametrize(("name", "value"), [("IPAAS_STAMPED_URL", "bridge"), ("OPERATOR_API_KEY", "kéy-Lw4")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("IPAAS_STAMPED_URL", "bridge"), ("OPERATOR_API_KEY", "kéy-Lw4"), ("OPERATOR_API_KEY", "A L:key-Lw4")],
+)
 def test_a_setting_of_the_cli_that_is_malformed(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -306,34 +309,6 @@ def test_since_is_read_as_people_say_it(monkeypatch: pytest.MonkeyPatch) -> None
     assert ago == sorted(ago)
     assert all(each.endswith("Z") for each in ago)
     assert monkeypatch
-
-
-def test_masks_reach_everywhere() -> None:
-    transfer = TRANSFER | {
-        "reason": "Bea Quisling, bea@example.com, is refused.",
-        "error": {"detail": "Quisling is refused.", "stamped": {"message": "bea@example.com"}},
-        "attempts": [{"detail": "BEA is refused", "steps": {"upsert": 0.1}}],
-        "record": {
-            "id": "150713",
-            "first_name": "Bea",
-            "LastName": "Quisling",
-            "email_address": "bea@example.com",
-            "company": "Quisling & Sons",
-            "comment": "Ask for Bea (bea@example.com)",
-            "phone": 123,
-            "custom_fields": [{"custom_field_name": "Nickname", "value": "Bea"}, {"value": True}],
-            "addresses": [{"street": "Elm 1"}],
-        },
-    }
-    hidden = masked(transfer)
-    text = json.dumps(hidden).lower()
-    assert not [word for word in ("bea@", "quisling", "bea", "elm", "123,") if word in text.replace("150713", "")]
-    assert hidden["transfer_id"] == TRANSFER["transfer_id"]
-    assert hidden["record"]["custom_fields"][0]["custom_field_name"] == "Nickname"
-    assert hidden["record"]["custom_fields"][1]["value"] is True
-    assert hidden["attempts"][0]["steps"] == {"upsert": 0.1}
-    assert transfer["record"]["first_name"] == "Bea"
-    assert masked(TRANSFER | {"record": None})["record"] is None
 
 
 def test_clean_leaves_one_line() -> None:

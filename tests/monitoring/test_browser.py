@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Browser, expect
 
 from app.catalog import CATALOG, Slug
-from tests.monitoring.conftest import Product, Visit
+from tests.monitoring.conftest import VIEWER_KEY, Product, Visit
 from tools.screenshots import OPERATOR_KEY
 
 RESOLUTION = CATALOG[Slug.CUSTOMER].resolution
@@ -123,6 +123,24 @@ def test_a_wrong_key_opens_nothing(visitor: Visit) -> None:
     page.get_by_label("Your key").fill(OPERATOR_KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Transfers")).to_be_visible()
+
+
+def test_a_viewer_looks_and_finds_nothing_to_press(visitor: Visit) -> None:
+    product, page = visitor.product, visitor.sign_in(VIEWER_KEY)
+    expect(page.get_by_text("eve (viewer)")).to_be_visible()
+    record = product.person()
+    product.break_stamped(operation="add")
+    path = product.webhook(record).json()["instance"]
+    operator = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    product.client.post(f"{path}/retry", headers=operator)
+    visitor.go(f"/monitoring{path}")
+    visitor.see(RESOLUTION)
+    expect(page.get_by_role("table", name="What people did").get_by_role("row")).to_have_count(2)
+    visitor.see("a…@example.com")
+    assert record["email_address"] not in page.content()
+    expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
+    visitor.go("/monitoring/syncs")
+    expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
 
 
 def test_signing_out_ends_the_session(visit: Visit) -> None:
