@@ -65,6 +65,7 @@ class _Environment(BaseSettings):
 
     ipaas_stamped_url: Url = _URL
     operator_api_key: Keys | None = None
+    viewer_api_key: Keys | None = None
     ipaas_webhook_api_key: Secrets | None = None
 
 
@@ -92,10 +93,10 @@ class Service:
             found = _Environment()
         except (ValidationError, UnicodeDecodeError) as error:
             raise ServiceProblem(_own_body(_BAD_SETTINGS, _reason(error), "Correct that.")) from None
-        operator, webhook = found.operator_api_key, found.ipaas_webhook_api_key
+        person, webhook = found.operator_api_key or found.viewer_api_key, found.ipaas_webhook_api_key
         keys: dict[Door, str | None] = dict.fromkeys(_KEY_NAMES)  # of several, the first
-        if operator is not None:
-            keys["operator"] = read_key("operator", split_keys(operator.get_secret_value())[0]).secret
+        if person is not None:
+            keys["operator"] = read_key("operator", split_keys(person.get_secret_value())[0]).secret
         if webhook is not None:
             keys["webhook"] = split_keys(webhook.get_secret_value())[0]
         return cls(found.ipaas_stamped_url, keys, _transport())

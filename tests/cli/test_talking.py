@@ -11,7 +11,7 @@ import pytest
 from app.cli.options import read_since
 from app.cli.output import clean
 from tests.cli.conftest import Pretend, Run
-from tests.support import OPERATOR_KEY
+from tests.support import OPERATOR_KEY, VIEWER_KEY
 
 TRANSFER: dict[str, Any] = {
     "transfer_id": "0b0e7a52-4b3e-7c7f-9c59-6f0f3f1d2a10",
@@ -116,6 +116,20 @@ def test_the_sandbox_key_is_for_this_machine_only(
     assert run("transfers").code == 0
     assert requests[0].headers["Authorization"] == f"Bearer {sent}"
     assert str(requests[0].url).startswith(url)
+
+
+def test_a_viewers_key_is_sent_where_there_is_no_other(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIEWER_API_KEY", f"eve:{VIEWER_KEY},other-Ky5")
+    requests = pretend(lambda _request: page())
+    assert run("transfers").code == 0
+    monkeypatch.setenv("OPERATOR_API_KEY", OPERATOR_KEY)
+    assert run("transfers").code == 0
+    assert [each.headers["Authorization"] for each in requests] == [
+        f"Bearer {VIEWER_KEY}",
+        f"Bearer {OPERATOR_KEY}",
+    ]
 
 
 def test_without_a_key_nothing_is_sent_elsewhere(
