@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import HTML, PAGES, REFUSED, Pages, person, signed_in, text_of
 from tests.monitoring.test_pages import wait_for
-from tests.support import EMAIL, OPERATOR_KEY, RECORD, VIEWER_KEY, FakeClock, Wire
+from tests.support import EMAIL, OPERATOR_KEY, RECORD, VIEWER_KEY, FakeClock, Wire, reply
 
 KEYS: dict[str, Any] = {"operator_api_key": f"ada:{OPERATOR_KEY}", "viewer_api_key": f"eve:{VIEWER_KEY}"}
 PERSON = (EMAIL, RECORD["first_name"], RECORD["last_name"])
@@ -39,7 +39,9 @@ async def as_viewer(pages: Pages) -> None:
 async def places(pages: Pages) -> dict[str, str]:
     """A transfer that failed, and a sync that cannot end yet."""
     transfer = await pages.webhook()
-    sync = (await pages.post("/monitoring/syncs", customer_ids="1 2")).headers["Location"]
+    pages.wire.script(add=reply(500))  # what is promised waits for its next try
+    sync = (await pages.post("/monitoring/syncs", customer_ids=str(RECORD["id"]))).headers["Location"]
+    await wait_for(pages, f"{sync}?status=waiting", "Waiting")
     return {"transfer": transfer, "sync": sync}
 
 
@@ -57,6 +59,7 @@ async def test_a_viewer_sees_every_page_and_no_form_that_acts(bridge: BridgeFact
     assert acting >= {
         f"{there['transfer']}/retry",
         f"{there['transfer']}/record",
+        f"{there['sync']}/cancel",
         "/monitoring/syncs",
         "/monitoring/errors/retry",
         "/monitoring/settings/test",
