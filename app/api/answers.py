@@ -16,7 +16,6 @@ from app.attempt import StampedAnswer
 from app.catalog import Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
-from app.ledger.trail import Via, What
 from app.privacy import masked
 
 if TYPE_CHECKING:
@@ -118,10 +117,10 @@ class Deed(BaseModel):
     """What a person did to it, or to a sync that it is part of."""
 
     at: Moment
-    what: What
+    what: str = Field(examples=["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all"])
     who: str = Field(description="The name of the key", examples=["ada"])
     where: str | None = Field(description="The caller's address", examples=["203.0.113.7"])
-    via: Via
+    via: str = Field(examples=["api", "page"])
 
 
 class Transfer(_Transfer):
