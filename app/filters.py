@@ -25,6 +25,7 @@ from app.ledger.stored import Status
 from app.times import Time
 
 DEFAULT_LIMIT = 50
+MAX_SYNC_IDS = 3000
 _DAY = 86_400
 _ABOUT_THE_CALL = {"limit", "dry_run"}
 _STATUS: Any = Field(ge=100, le=599)
@@ -83,6 +84,14 @@ class _Filters(BaseModel):
     def filter(self) -> Filter:
         """For the ledger."""
         return Filter(**self.model_dump(exclude=_ABOUT_THE_CALL))
+
+
+class SyncRequest(BaseModel):
+    """Which customers to send again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
+
+    customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
 
 
 class RetryFilter(_Filters):

@@ -45,7 +45,7 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application. Raises SettingsFault. `transport` stands in for the network."""
     clock = clock or Clock()
-    redactor = Redactor([*settings.webhook_keys, settings.operator_api_key.get_secret_value()])
+    redactor = Redactor(key.secret for key in settings.keys)
     configure_logs(settings.log_level, settings.log_format, redactor)
     metrics = Metrics()
     connection = Connection.of(settings, redactor, metrics, transport)
@@ -63,7 +63,7 @@ def create_app(
     )
     name = name_of(settings, clock)
     operations = Operations(engine, database, name, fetch=connection.ipaas is not None)
-    keyring = Keyring.of(settings.webhook_keys, [settings.operator_api_key.get_secret_value()])
+    keyring = Keyring(settings.keys)
     health = Health(engine, connection, database, clock)
     app = DocumentedAPI(
         title="iPaaS.com to Stamped.io",
@@ -81,7 +81,7 @@ def create_app(
     site = Site(settings, engine, operations, connection, database, clock, pages, health)
     install_problem_handlers(app, rejections_to(engine.upkeep, metrics), browser.problem)
     webhook = Door(keyring, "webhook", "A key of IPAAS_WEBHOOK_API_KEY.")
-    operator = Door(keyring, "operator", "OPERATOR_API_KEY.")
+    operator = Door(keyring, "operator", "A key of OPERATOR_API_KEY.")
     app.router.routes.extend(webhook_routes(engine, webhook, name).routes)  # found sooner than what is included
     for routes in (
         sync_routes(operations, database, operator),

@@ -18,6 +18,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.keys import Key, KeyFault, Role, Who, read_key, split_keys
+
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
 _SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
@@ -64,8 +66,21 @@ def _checked_user(value: SecretStr) -> SecretStr:
 
 
 def _checked_secrets(value: SecretStr) -> SecretStr:
-    parts = [part for part in value.get_secret_value().split(",") if part.strip()]
+    parts = split_keys(value.get_secret_value())
     return SecretStr(",".join(_checked_secret(SecretStr(part)).get_secret_value() for part in parts or [""]))
+
+
+def _checked_keys(value: SecretStr) -> SecretStr:
+    """Keys of people; each may have a name before its first colon."""
+    try:
+        keys = [read_key("viewer", part) for part in split_keys(value.get_secret_value()) or [""]]
+    except KeyFault as fault:
+        raise PydanticCustomError("key", str(fault)) from None
+    for key in keys:
+        _checked_secret(SecretStr(key.secret))
+    if len({key.secret for key in keys}) < len(keys):
+        raise PydanticCustomError("twice", "has the same key twice")
+    return value
 
 
 def _checked_database_url(value: str) -> str:
@@ -85,6 +100,7 @@ def _upper(value: Any) -> Any:
 Url = Annotated[str, AfterValidator(_checked_url)]
 Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 Secrets = Annotated[SecretStr, AfterValidator(_checked_secrets)]
+Keys = Annotated[SecretStr, AfterValidator(_checked_keys)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 
 
@@ -128,7 +144,12 @@ class Settings(BaseSettings):
     ipaas_webhook_api_key: Secrets = Field(
         description="the key that iPaaS.com sends to /webhooks; several, separated by commas, during rotation"
     )
-    operator_api_key: Secret = Field(description="the key of everything an operator uses")
+    operator_api_key: Keys = Field(
+        description="the key of everything an operator uses; several, separated by commas, each as name:key"
+    )
+    viewer_api_key: Keys | None = Field(
+        None, description="the key of who may look and not act; several, separated by commas, each as name:key"
+    )
     ipaas_api_url: Url | None = Field(
         None, description="the address of iPaaS.com's Customers API, such as https://api.ipaas.com/customers"
     )
@@ -186,16 +207,31 @@ class Settings(BaseSettings):
                 "STAMPED_API_PUBLIC_KEY is missing: with IPAAS_API_URL set, the sandbox would link real customers"
             )
             raise PydanticCustomError("together", reason)
-        webhook_keys, operator_key = self.webhook_keys, self.operator_api_key.get_secret_value()
-        if operator_key in webhook_keys:
-            raise PydanticCustomError("together", "OPERATOR_API_KEY must differ from IPAAS_WEBHOOK_API_KEY")
+        self._check_doors()
         return self
 
+    def _check_doors(self) -> None:
+        """A key opens one door."""
+        names = {"webhook": "IPAAS_WEBHOOK_API_KEY", "operator": "OPERATOR_API_KEY", "viewer": "VIEWER_API_KEY"}
+        opens: dict[str, Role] = {}
+        for key in self.keys:
+            role = opens.setdefault(key.secret, key.who.role)
+            if role != key.who.role:
+                raise PydanticCustomError("together", f"{names[key.who.role]} must differ from {names[role]}")
+
     @property
-    def webhook_keys(self) -> list[str]:
-        """Each key that opens the webhook."""
-        parts = self.ipaas_webhook_api_key.get_secret_value().split(",")
-        return [part.strip() for part in parts if part.strip()]
+    def keys(self) -> list[Key]:
+        """Each key that opens this service, and whose it is."""
+        people: dict[Role, SecretStr | None] = {"operator": self.operator_api_key, "viewer": self.viewer_api_key}
+        webhook = split_keys(self.ipaas_webhook_api_key.get_secret_value())
+        return [
+            *(Key(Who("webhook", "webhook"), secret) for secret in webhook),
+            *(
+                read_key(role, part)
+                for role, value in people.items()
+                for part in (split_keys(value.get_secret_value()) if value else ())
+            ),
+        ]
 
 
 def load_settings(**overrides: Any) -> Settings:

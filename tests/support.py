@@ -21,8 +21,10 @@ from app.clock import Clock
 from app.connections import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
+from app.keys import Keyring, read_key
 from app.ledger.database import Database
 from app.ledger.engines import read_url
+from app.ledger.trail import By
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
 from app.outbound.tries import Tries
@@ -36,6 +38,7 @@ PRIVATE_KEY = "key-Wm8rX2"
 STORE = "270392"
 WEBHOOK_KEY = "hook-Lk3sN5"
 OPERATOR_KEY = "oper-Ht9dB7"
+VIEWER_KEY = "view-Rd2mC5"
 IPAAS_TOKEN = "tok-Pc6gJ4"
 STAMPED_URL = "http://stamped.test"
 IPAAS_URL = "http://ipaas.test/customers"
@@ -52,6 +55,12 @@ RECORD: dict[str, Any] = {
 }
 EMAIL: str = RECORD["email_address"]
 STAMPED_ID = 143491
+BY = By("ada", "203.0.113.7", "api")
+
+
+def keyring(operator: str, viewer: str = VIEWER_KEY, webhook: str = WEBHOOK_KEY) -> Keyring:
+    """With one key for each door."""
+    return Keyring([read_key("webhook", webhook), read_key("operator", operator), read_key("viewer", viewer)])
 
 
 class FakeClock(Clock):

@@ -16,6 +16,7 @@ from app.attempt import StampedAnswer
 from app.error_catalog import Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
+from app.privacy import masked
 from app.times import Moment
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from app.api.preferences import Preference
     from app.engine import Outcome
+    from app.ledger.trail import Deed as Done
 
 
 def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
@@ -125,6 +127,16 @@ class Attempt(BaseModel):
         return cls.model_validate(told, from_attributes=True)
 
 
+class Deed(BaseModel):
+    """What a person did to it, or to a sync that it is part of."""
+
+    at: Moment
+    what: str = Field(examples=["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all"])
+    who: str = Field(description="The name of the key", examples=["ada"])
+    where: str | None = Field(description="The caller's address", examples=["203.0.113.7"])
+    via: str = Field(examples=["api", "page"])
+
+
 class Transfer(_Transfer):
     """Everything about one."""
 
@@ -132,18 +144,21 @@ class Transfer(_Transfer):
     destination: str | None = Field(description="iPaaS.com's subscription id", examples=["1796"])
     promised: bool = Field(description="A 202 was answered: the service retries it by itself")
     attempts: list[Attempt]
-    record: dict[str, Any] | None = Field(description="As it was received; null where there is none any more")
+    record: dict[str, Any] | None = Field(description="As received, to viewers masked; null when its time is over")
     record_hash: str | None
+    trail: list[Deed]
 
     @classmethod
-    def told(cls, transfer: Stored, attempts: Sequence[Tried]) -> Self:
-        """With its attempts, its error and its record."""
-        return cls.of(
+    def told(cls, transfer: Stored, attempts: Sequence[Tried], deeds: Sequence[Done], *, reveal: bool) -> Self:
+        """With its attempts, its error, its record, and what people did to it."""
+        told = cls.of(
             transfer,
             error=Problem.of_transfer(transfer) if transfer.failure else None,
             attempts=[Attempt.of(each) for each in attempts],
             record=json.loads(transfer.record) if transfer.record else None,
+            trail=[Deed.model_validate(each, from_attributes=True) for each in deeds],
         )
+        return told if reveal else cls(**masked(told.model_dump(mode="json", exclude_unset=True)))
 
 
 class SyncStarted(BaseModel):

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Security
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.api import refusals
 from app.api.problems import NOT_JSON, ProblemError
 from app.api.security import Door
+from app.intake import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 BODY_LIMIT: Final = 1024 * 1024
 _MOST_DRAINED = 32 * BODY_LIMIT  # many clients see no answer before they have sent everything
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def operator_router(tag: str, door: Door) -> APIRouter:
@@ -88,20 +85,10 @@ async def _read_body(request: Request, *, optional: bool = False) -> bytes:
 
 
 def _parsed(raw: bytes) -> Any:
-    with suppress(ValueError):
-        body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-        if not _has_infinity(body):
-            return body
-    raise ProblemError(NOT_JSON)
-
-
-def _has_infinity(value: Any) -> bool:
-    """`1e999` is a number in JSON, but none that can be sent on."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return isinstance(value, float) and isinf(value)
-    return any(_has_infinity(item) for item in value if isinstance(item, float | dict | list))
+    try:
+        return parse_json(raw)
+    except ValueError:
+        raise ProblemError(NOT_JSON) from None
 
 
 async def _read(request: Request) -> bytes:

@@ -18,6 +18,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _JSON = "application/json"
 A_PAGE: Final = {"text/html": {"schema": {"type": "string"}}}  # for browsers
+_VIEWER: Final = {"type": "http", "scheme": "bearer", "description": "A key of VIEWER_API_KEY."}
 _NULL = "\0null"  # stands for null in examples: FastAPI drops what is None
 _HEADERS: Final = {
     name: {"description": what, "schema": {"type": "integer" if name == "Retry-After" else "string"}}
@@ -71,14 +72,16 @@ def _both(one: Any, other: Any) -> Any:
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI, but that problems have their media type, examples their nulls, and answers an order."""
+    """FastAPI, but that problems have their media type, examples nulls, answers an order, and viewers a key."""
 
     def openapi(self) -> dict[str, Any]:
         """Made once."""
         if self.openapi_schema is None:
-            for method, operation in chain.from_iterable(
-                each.items() for each in super().openapi()["paths"].values()
-            ):
+            made = super().openapi()
+            made["components"]["securitySchemes"]["viewerKey"] = _VIEWER
+            for method, operation in chain.from_iterable(each.items() for each in made["paths"].values()):
+                if method == "get" and {"operatorKey": []} in operation.get("security", ()):
+                    operation["security"].append({"viewerKey": []})
                 operation["responses"] = _replaced(dict(sorted(operation["responses"].items())), _NULL, None)
                 for content in (answer.get("content", {}) for answer in operation["responses"].values()):
                     if content.get(_JSON, {}).get("schema", {}).get("$ref", "").endswith("/Problem"):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from app.api.answers import Rejection, Rejections
 from app.api.body import operator_router
-from app.api.security import Door
+from app.api.security import Door, address_of
 from app.engine.upkeep import Upkeep
 from app.ledger import reports
 from app.ledger.database import Database
@@ -32,7 +32,7 @@ def rejections_to(upkeep: Upkeep, metrics: Metrics) -> Callable[[Request, Proble
         path = request.url.path
         if not path.startswith(_PATHS):
             return
-        address = request.client.host if request.client else None
+        address = address_of(request)
         faults = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in error.problem.errors or ())
         reason = f"{error.problem.detail} {faults}".rstrip()
         metrics.rejection(error.slug.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Response, status
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from app.api import examples, refusals
 from app.api.answers import SyncCounts, SyncStarted, answer
@@ -14,13 +14,13 @@ from app.api.openapi import answered, either, refused
 from app.api.preferences import Wait
 from app.api.problems import ProblemError, wrong
 from app.api.results import Results
-from app.api.security import Door
+from app.api.security import Caller, Door
 from app.engine import NoRecord, Operations
+from app.filters import SyncRequest
 from app.ipaas.models import ID_PATTERN, CustomerRecord, Id, read_guid
 from app.ledger import reports
 from app.ledger.database import Database
 
-MAX_SYNC_IDS = 3000
 _CustomerId = Annotated[str, Path(description="iPaaS.com's", json_schema_extra={"pattern": ID_PATTERN})]
 _SyncId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 _id = TypeAdapter(Id)
@@ -28,14 +28,6 @@ STARTED = answered("It runs in the background.", "Location", status=202, model=S
 _NO_SYNC = refused(refusals.NO_SYNC)
 _WRONG_RECORD = refusals.wrong_shape("/email_address", "Input should be a valid string.")
 _NO_ID_OR_RECORD = refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD)
-
-
-class SyncRequest(BaseModel):
-    """Which customers to send again."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
-
-    customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
 
 
 def sync_routes(operations: Operations, database: Database, door: Door) -> APIRouter:
@@ -51,6 +43,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
     async def sync_customer(
         customer_id: _CustomerId,
         preference: Wait,
+        by: Caller,
         record: Annotated[CustomerRecord | None, Body(examples=[examples.RECORD])] = None,
     ) -> Response:
         """Always sends: the record in the body, else iPaaS.com's, else the last one received."""
@@ -58,7 +51,7 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
             raise wrong([{"pointer": "/id", "detail": "This is another customer than the one in the address."}])
         try:
             wanted = _id.validate_python(customer_id)
-            outcome = await operations.sync_customer(wanted, record, preference.wait_seconds)
+            outcome = await operations.sync_customer(wanted, record, preference.wait_seconds, by)
         except ValidationError:
             raise ProblemError(refusals.NO_CUSTOMER_ID) from None
         except NoRecord:
@@ -71,9 +64,9 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         status_code=status.HTTP_202_ACCEPTED,
         responses=either(STARTED, refusals.OF_BODIES, refusals.wrong_shape("/customer_ids", "Field required.")),
     )
-    async def sync_customers(wanted: SyncRequest, response: Response) -> SyncStarted:
+    async def sync_customers(wanted: SyncRequest, response: Response, by: Caller) -> SyncStarted:
         """Runs in the background; follow it at `Location`."""
-        return SyncStarted.at(response, await operations.sync_customers(wanted.customer_ids))
+        return SyncStarted.at(response, await operations.sync_customers(wanted.customer_ids, by))
 
     @router.get("/syncs/{sync_id}", summary="How far a sync got", responses=_NO_SYNC)
     async def sync(sync_id: _SyncId) -> SyncCounts:
@@ -83,9 +76,9 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         return SyncCounts(**counts)
 
     @router.post("/syncs/{sync_id}/cancel", summary="Cancel what has not begun of a sync", responses=_NO_SYNC)
-    async def cancel_sync(sync_id: _SyncId) -> SyncCounts:
+    async def cancel_sync(sync_id: _SyncId, by: Caller) -> SyncCounts:
         await sync(sync_id)
-        await operations.cancel_sync(sync_id)
+        await operations.cancel_sync(sync_id, by)
         return await sync(sync_id)
 
     return router

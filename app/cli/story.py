@@ -39,6 +39,10 @@ def tell(out: Output, transfer: dict[str, Any], *, revealed: bool) -> None:
         out.line(f"  {moment(transfer['finished_at'])} ", styled(transfer["status"]))
     elif transfer["next_attempt_at"]:
         out.line(f"  {moment(transfer['next_attempt_at'])}  next try")
+    for deed in transfer.get("trail", ()):
+        where = f"from {clean(deed['where'])}" if deed["where"] else ""
+        done = f"{clean(deed['what'])} by {clean(deed['who'])} ({clean(deed['via'])})"
+        out.line(f"  {moment(deed['at'])}  {done} {where}".rstrip())
     if transfer["error"]:
         out.line(str(transfer["error"]["title"]), style="bold red")
         for line in problem_lines(transfer["error"]):

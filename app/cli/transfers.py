@@ -22,9 +22,9 @@ from app.cli.options import (
     given,
 )
 from app.cli.output import clean, moment, results, styled, talking, what_became
-from app.cli.privacy import masked
 from app.cli.story import tell
 from app.cli.sync import follow, started
+from app.privacy import masked
 
 if TYPE_CHECKING:
     from app.cli.client import Service

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.ledger.stored import Stored
+    from app.ledger.trail import By
     from app.ledger.triggers import Entered, NewTransfer
 
     _Look = Callable[[Stored], Watch]
@@ -141,11 +142,11 @@ class Engine:
                 return [await self._outcome(*entered[0], deadline)]
             return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
 
-    async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
+    async def rerun(self, seq: int, wait_seconds: float | None = None, by: By | None = None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline, owner = self._patience(wait_seconds)
         with self._watchers.watching() as watch:
-            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner)))
+            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner, by)))
             return await self._outcome(*entered, deadline) if entered else None
 
     def settle(self, *changed: Stored) -> None:
@@ -178,7 +179,7 @@ class Engine:
         return entered
 
     async def _rerun(
-        self, seq: int, watch: _Look, deadline: float, owner: str | None
+        self, seq: int, watch: _Look, deadline: float, owner: str | None, by: By | None
     ) -> tuple[Entered, Watch] | None:
         try:
             entered = await self._database.run(
@@ -189,6 +190,7 @@ class Engine:
                 fetch=self._fetch,
                 promised=owner is None,
                 sandbox=self._sandbox,
+                by=by,
             )
         except DatabaseGone:
             raise NotTaking from None

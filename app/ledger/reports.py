@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from app.ledger import customers, rows
+from app.ledger import customers, rows, trail
 from app.ledger.stored import Attempt, Stored
 from app.ledger.tables import (
     FINAL,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
 
     from app.ledger.session import Session
+    from app.ledger.trail import Deed
 
 LIST_LIMIT = 200
 NO_SEQ = 2**62  # a number that nothing ever has
@@ -119,6 +120,11 @@ def attempts_of(session: Session, seq: int) -> list[Attempt]:
     """Its attempts, in order."""
     statement = select(attempts).where(attempts.c.transfer_seq == seq).order_by(attempts.c.number)
     return [Attempt.of(row) for row in session.execute(statement).mappings()]
+
+
+def story_of(session: Session, seq: int) -> tuple[list[Attempt], list[Deed]]:
+    """Its attempts, and what people did to it."""
+    return attempts_of(session, seq), trail.of_transfer(session, seq)
 
 
 def wanted_record(session: Session, name: str, customer_id: str | None) -> str | None:

@@ -224,6 +224,24 @@ rejections = Table(
 )
 Index("ix_rejections_at", rejections.c.at)
 
+# What people did, for one transfer or for a subject such as a sync; its transfers are found by `sync_items`.
+trail = Table(
+    "trail",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("transfer_seq", BigInteger),
+    Column("subject", String),
+    Column("what", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("address", String),
+    Column("via", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+_some("ix_trail_transfer", trail.c.transfer_seq.is_not(None), trail.c.transfer_seq)
+_some("ix_trail_subject", trail.c.subject.is_not(None), trail.c.subject)
+_some("ix_trail_at", trail.c.transfer_seq.is_(None), trail.c.at)
+
 replicas = Table(
     "replicas",
     metadata,

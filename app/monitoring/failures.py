@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from app.ledger import reports, statistics
 from app.ledger.statistics import FAILURES_GROUPED
-from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.guard import by_of, form_of, go_to, not_found
 from app.monitoring.transfers import Choice
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def failure_routes(router: APIRouter, site: Site) -> None:
         choice = Choice.of(form | {"status": "failed"}).ended(site.operations.now())
         wanted = choice.filter()
         if form.get("confirmed") == "yes":
-            sync_id = await site.operations.retry_all(wanted)
+            sync_id = await site.operations.retry_all(wanted, by_of(request))
             log.info("re-run of failed transfers", sync_id=sync_id, error=wanted.error, group=wanted.group)
             return go_to(f"/monitoring/syncs/{sync_id}")
         newest = await site.database.read(reports.listed, wanted, 1)

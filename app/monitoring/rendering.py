@@ -74,6 +74,7 @@ class Pages:
         known: Session | None = getattr(request.state, "session", None)
         session = known or self._sessions.read(request.cookies.get(COOKIE, ""))
         values |= {"path": request.url.path, "form_token": session.form_token if session else None}
+        values |= {"who": session.who if session else None, "acts": session is not None and session.who.acts}
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 

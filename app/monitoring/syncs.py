@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from app.api.syncs import MAX_SYNC_IDS, SyncRequest
+from app.filters import MAX_SYNC_IDS, SyncRequest
 from app.ledger import reports, statistics
-from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.guard import by_of, form_of, go_to, not_found
 from app.monitoring.transfers import STATUSES, read_cursor
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def sync_routes(router: APIRouter, site: Site) -> None:
         fault = _fault(ids)
         if fault is not None:
             return await form_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, ids=text, fault=fault)
-        sync_id = await site.operations.sync_customers(ids)
+        sync_id = await site.operations.sync_customers(ids, by_of(request))
         log.info("manual sync", sync_id=sync_id, customers=len(ids))
         return go_to(f"/monitoring/syncs/{sync_id}")
 
@@ -89,9 +89,9 @@ def sync_routes(router: APIRouter, site: Site) -> None:
         )
 
     @router.post("/syncs/{sync_id}/cancel")
-    async def cancel(sync_id: str) -> Response:
+    async def cancel(sync_id: str, request: Request) -> Response:
         await counts_of(sync_id)
-        await site.operations.cancel_sync(sync_id)
+        await site.operations.cancel_sync(sync_id, by_of(request))
         return go_to(f"/monitoring/syncs/{sync_id}")
 
     @router.get("/syncs/{sync_id}/cancel")

@@ -17,7 +17,7 @@ from app.filters import ListFilter, ending
 from app.ledger import reports, statistics
 from app.ledger.grouping import alike
 from app.ledger.stored import Status, hash_email
-from app.monitoring.guard import PageFault, form_of, go_to, origin_of
+from app.monitoring.guard import READS, PageFault, form_of, go_to, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +137,7 @@ def list_routes(router: APIRouter, site: Site) -> None:
             fetches=site.connection.ipaas is not None,
         )
 
-    @router.post("/transfers")
+    @router.post("/transfers", tags=[READS])
     async def narrow(request: Request) -> Response:
         """A POST, so that an e-mail never stands in an address; it goes on as its hash."""
         form = form_of(request)

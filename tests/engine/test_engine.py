@@ -17,6 +17,7 @@ from app.ledger.customers import Customer
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
+from tests.support import BY
 
 MINUTE = 60.0
 
@@ -138,7 +139,7 @@ async def test_what_a_cancelled_one_replaced_is_wanted_again(here: Room) -> None
     await here.release("away")
     (newer,) = await here.promise(change(2))
     await here.release("away")
-    assert await here.operations.cancel(newer) is not None
+    assert await here.operations.cancel(newer, BY) is not None
     await here.release()
     assert [(await here.row(each)).status for each in (older, newer)] == ["succeeded", "cancelled"]
     assert here.stamped.held == {"C-1": 1}
@@ -340,7 +341,7 @@ async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None
     with capture_logs() as lines:
         (third,) = await here.promise(change(3))
         await here.still()
-        await here.operations.cancel(third)
+        await here.operations.cancel(third, BY)
     told = [(line["transfer_id"], line["status"]) for line in lines if line["event"] == "transfer"]
     assert told == [(second.id, "skipped"), (third.id, "cancelled")]
 

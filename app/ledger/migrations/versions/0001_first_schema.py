@@ -123,6 +123,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "trail",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("transfer_seq", sa.BigInteger(), nullable=True),
+        sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=True),
+        sa.Column("via", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    for name, column, where in (
+        ("ix_trail_at", "at", "transfer_seq IS NULL"),
+        ("ix_trail_subject", "subject", "subject IS NOT NULL"),
+        ("ix_trail_transfer", "transfer_seq", "transfer_seq IS NOT NULL"),
+    ):
+        op.create_index(name, "trail", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.create_table(
         "transfers",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
