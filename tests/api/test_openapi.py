@@ -31,6 +31,7 @@ OPERATORS = [
     ("post", "/syncs/{sync_id}/cancel"),
     ("get", "/transfers"),
     ("post", "/transfers/retry"),
+    ("get", "/errors/groups"),
     ("get", "/transfers/{transfer_id}"),
     ("post", "/transfers/{transfer_id}/retry"),
     ("post", "/transfers/{transfer_id}/cancel"),

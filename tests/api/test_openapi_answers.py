@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from app.api import answers as models
 from app.api.results import Results
+from app.groups import ErrorGroups
 from app.health import Readiness
 from tests.api.operating import ASYNC, OPERATOR, REFUSED, SYNC, Gate, Operator, failed
 from tests.api.test_openapi import OPERATORS, document
@@ -122,6 +123,7 @@ async def test_what_operators_read_looks_as_documented(bridge: BridgeFactory) ->
                 await operator.call("GET", f"/transfers/{transfer_id}"),
                 models.Transfer,
             ),
+            ("get", "/errors/groups", await operator.call("GET", "/errors/groups"), ErrorGroups),
             ("post", "/transfers/retry", await operator.post("/transfers/retry", dry), models.RetryCount),
             ("post", "/transfers/retry", await operator.post("/transfers/retry", {}), models.SyncStarted),
             ("get", "/rejections", await operator.call("GET", "/rejections"), models.Rejections),
