@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -120,7 +121,9 @@ class ListFilter(_Asked):
     """Which transfers to list."""
 
     status: Status | None = Field(None, description="Only these")
-    tracking_guid: Id | None = Field(None, description="The notification's tracking GUID")
+    tracking_guid: Annotated[Id, AfterValidator(str.lower)] | None = Field(
+        None, description="The notification's tracking GUID"
+    )
     sync_id: Id | None = Field(None, description="Those of one sync")
     email_hash: _Hash | None = Field(None, description="SHA-256 of the customer's e-mail in lower case, in hex")
     limit: _Limit | None = Field(DEFAULT_LIMIT, description="How many at most")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from app.api.problems import Problem, problem_response
 from app.api.results import Result, Results, one_of
 from app.attempt import StampedAnswer
-from app.error_catalog import Slug
+from app.error_catalog import Entry, Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
 from app.privacy import masked
@@ -217,20 +217,7 @@ class Phase(BaseModel):
     status: Literal["ok", "starting"]
 
 
-class CatalogEntry(BaseModel):
-    """One documented error."""
-
-    slug: Slug
-    type: str = Field(examples=[Slug.SUBSCRIPTION.type])
-    title: str
-    statuses: list[int]
-    sentence: str = Field(description="What every `detail` of it begins with")
-    message: str
-    description: str
-    resolution: str
-
-
 class Catalog(BaseModel):
     """Every documented error."""
 
-    errors: list[CatalogEntry]
+    errors: list[Entry]

@@ -65,6 +65,7 @@ def failure_routes(router: APIRouter, site: Site) -> None:
             chips=choice.chips(newest),
         )
 
+    @router.get("/errors/groups")  # who opens the call is led here
     @router.get("/errors/retry")
     async def back() -> Response:
         return go_to("/monitoring/errors")

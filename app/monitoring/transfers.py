@@ -89,7 +89,7 @@ class Choice:
     def filter(self, cursor: int | None = None) -> Filter:
         """For the ledger. Raises PageFault for what no form sends."""
         try:
-            read = ListFilter.model_validate(self.given | {"tracking_guid": self.tracking_guid.lower()})
+            read = ListFilter.model_validate(self.given)
         except ValidationError as faults:
             raise _unreadable(str(faults.errors()[0]["loc"][0]).replace("_", " ")) from None
         return replace(read.filter, cursor=cursor)

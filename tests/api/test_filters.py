@@ -10,7 +10,7 @@ from app.groups import ErrorGroups
 from app.ledger.stored import hash_email
 from tests.api.operating import OPERATOR, Operator, failed, person
 from tests.conftest import BridgeFactory
-from tests.support import EMAIL, WEBHOOK, WEBHOOK_KEY, FakeClock, Wire, customer, envelope, reply
+from tests.support import EMAIL, GUID, WEBHOOK, WEBHOOK_KEY, FakeClock, Wire, customer, envelope, reply
 
 GROUPS = "/errors/groups"
 NOT_VALID = [reply(400, {"message": f"{EMAIL} is not valid (request {number})."}) for number in (1, 2)]
@@ -210,3 +210,10 @@ async def test_a_list_by_the_hash_of_an_email(bridge: BridgeFactory) -> None:
         wrong = await operator.call("GET", "/transfers", params={"email_hash": "person2@example.com"})
         assert wrong.status_code == 422
         assert "person2" not in wrong.text
+
+
+async def test_a_tracking_guid_is_found_however_it_is_written(bridge: BridgeFactory) -> None:
+    async with bridge() as client:
+        await client.post(WEBHOOK, json=envelope())
+        for written in (GUID, GUID.upper(), f" {GUID} "):
+            assert len((await Operator(client).get("/transfers", tracking_guid=written))["items"]) == 1

@@ -48,6 +48,7 @@ CALLS = [
     ("POST", "/transfers/1/retry"),
     ("POST", "/transfers/1/cancel"),
     ("POST", "/transfers/retry"),
+    ("GET", "/errors/groups"),
     ("GET", "/rejections"),
 ]
 
