@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from app.api.problems import Problem, problem_response
 from app.api.results import Moment, Result, Results
@@ -95,7 +95,7 @@ class Call(BaseModel):
 
     system: Literal["stamped", "ipaas"]
     operation: str = Field(examples=["create"])
-    number: int = Field(serialization_alias="try", description="Of its step, from 1")
+    number: int = Field(alias="try", validation_alias=AliasChoices("try", "number"), description="From 1 per step")
     status: int | None = Field(description="Of HTTP; null = no answer", examples=[200])
     outcome: Literal["ok", "denied", "refused", "throttled", "unavailable", "timeout", "cancelled"]
     started_at: Moment
