@@ -90,7 +90,7 @@ class TransferPage(BaseModel):
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
-class Call(BaseModel):
+class Call(BaseModel, serialize_by_alias=True):
     """One call of an attempt, without its content."""
 
     system: Literal["stamped", "ipaas"]
