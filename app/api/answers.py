@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from app.api.problems import Problem, problem_response
 from app.api.results import Result, Results, one_of
@@ -93,12 +93,12 @@ class TransferPage(BaseModel):
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
-class Call(BaseModel):
+class Call(BaseModel, serialize_by_alias=True):
     """One call of an attempt, without its content."""
 
     system: Literal["stamped", "ipaas"]
     operation: str = Field(examples=["create"])
-    number: int = Field(serialization_alias="try", description="Of its step, from 1")
+    number: int = Field(alias="try", validation_alias=AliasChoices("try", "number"), description="From 1 per step")
     status: int | None = Field(description="Of HTTP; null = no answer", examples=[200])
     outcome: Literal["ok", "denied", "refused", "throttled", "unavailable", "timeout", "cancelled"]
     started_at: Moment

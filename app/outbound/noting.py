@@ -96,5 +96,5 @@ def load(text: str) -> list[Call]:
 def _kept(call: Call, ahead: float, hide: Callable[[str], str]) -> tuple[object, ...]:
     """In the order of the fields."""
     message = cut(hide(call.message), _MESSAGE_LIMIT) if call.message else None
-    begun, took = round(call.started_at + ahead, 3), round(call.seconds, 4)
+    begun, took = round(call.started_at + ahead, 6), round(call.seconds, 4)
     return call.system, call.operation, call.number, begun, took, call.outcome, call.status, message

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -58,8 +60,15 @@ async def test_each_call_of_an_attempt_is_a_line_of_its_own(
     busy = reply(503, {"message": f"{WHOM} cannot be saved with {PRIVATE_KEY} at present."})
     unknown = reply(body=customer(isSubscribed=None))
     wire = Wire(load=[busy, reply(body=with_consent("yes"))], add=[busy, unknown], get=unknown)
+    clock = FakeClock()
+
+    def late(_request: httpx.Request) -> httpx.Response:
+        clock.advance(1)
+        return httpx.Response(200)
+
+    wire.script(subscribe=late)
     database = {"database_url": request.getfixturevalue(where)} if where == "postgresql" else {}
-    async with bridge(wire, subscription_field="Consent", **IPAAS, **database) as client:
+    async with bridge(wire, clock=clock, subscription_field="Consent", **IPAAS, **database) as client:
         answer = await client.post(WEBHOOK, json=envelope(notification(customer=...)))
         assert answer.status_code == 200
         attempt = await last_attempt(client)
@@ -79,7 +88,9 @@ async def test_each_call_of_an_attempt_is_a_line_of_its_own(
     ]
     first, *_, last = attempt["calls"]
     assert list(first) == ["system", "operation", "try", "status", "outcome", "started_at", "seconds", "message"]
-    assert attempt["started_at"] <= first["started_at"] < last["started_at"] <= attempt["finished_at"]
+    began, *rest = (datetime.fromisoformat(each["started_at"]) for each in (attempt, first, last))
+    after = [(each - began).total_seconds() for each in (*rest, datetime.fromisoformat(attempt["finished_at"]))]
+    assert after == pytest.approx([0, 0.75, 1.75], abs=0.002), "the database's clock is the attempt's and theirs"
     text = str(attempt)
     assert not [word for word in (*NEVER_TOLD, STAMPED_URL, IPAAS_URL) if word in text]
 
@@ -156,3 +167,29 @@ async def test_what_a_verification_reads_is_told(bridge: BridgeFactory) -> None:
         ("find", 1, "ok"),
         ("read", 1, "ok"),
     ]
+
+
+async def test_a_load_that_came_to_nothing_names_nobody_either(bridge: BridgeFactory) -> None:
+    newer, older = (RECORD | {"updated_datetime": f"2026-11-2{day}T10:00:00Z"} for day in (4, 3))
+    wire = Wire(load=[reply(503, {"message": f"{WHOM} is locked."}), reply(body=older)])
+    async with bridge(wire, **IPAAS) as client:
+        assert (await client.post(WEBHOOK, json=envelope(notification(customer=newer)))).status_code == 200
+        loads = notification(customer=..., tracking_guid=GUID[::-1])
+        assert (await client.post(WEBHOOK, json=envelope(loads))).json()["results"][0]["status"] == "skipped"
+        attempt = await last_attempt(client)
+    assert attempt["outcome"] == "skipped"
+    assert [(each["operation"], each["message"]) for each in attempt["calls"]] == [
+        ("load", "… … (a…@example.com) is locked."),
+        ("load", None),
+    ]
+
+
+async def test_names_of_ones_own_mapping_are_not_told_either(bridge: BridgeFactory, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text('[customer]\nemail = "email_address"\nfirstName = "custom_field(\'Consent\')"\n')
+    wire = Wire(add=reply(400, {"message": "Bea is refused."}))
+    async with bridge(wire, mapping_file=mapping) as client:
+        refused = notification(customer=with_consent("Bea"))
+        assert (await client.post(WEBHOOK, json=envelope(refused))).status_code == 422
+        (call,) = (await last_attempt(client))["calls"]
+    assert call["message"] == "… is refused."

@@ -441,6 +441,8 @@ async def test_a_loaded_record_that_cannot_be_kept_fails_its_trigger_alone(
         (outcome,) = caller.result()
         assert (outcome.transfer.status, outcome.transfer.error) == ("failed", "internal-error")
         assert [line["status"] for line in lines if line["event"] == "transfer"] == ["failed"], "it has its line"
+        (tried,) = await here.database.read(reports.attempts_of, outcome.transfer.seq)
+        assert [(call.system, call.operation, call.outcome) for call in tried.calls] == [("ipaas", "load", "ok")]
         here.send(change(2))
         await here.release()
         assert await here.statuses() == ["failed", "succeeded"]
