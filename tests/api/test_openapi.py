@@ -36,7 +36,6 @@ OPERATORS = [
     ("post", "/transfers/{transfer_id}/retry"),
     ("post", "/transfers/{transfer_id}/cancel"),
     ("get", "/rejections"),
-    ("get", "/errors/groups"),
 ]
 OPEN = ["/livez", "/startupz", "/readyz", "/metrics", "/errors", "/errors/{slug}"]
 STATUSES = {"200", "202", "400", "401", "403", "413", "415", "422", "502", "503", "504"}

@@ -87,7 +87,7 @@ async def test_a_viewer_may_filter_and_sign_out(bridge: BridgeFactory) -> None:
         await pages.webhooks(person(1), person(2))
         await as_viewer(pages)
         token = await pages.token("/monitoring")
-        answer = await pages.post("/monitoring/transfers", form_token=token, customer="2")
+        answer = await pages.post("/monitoring/transfers", form_token=token, customer_id="2")
         assert answer.status_code == 303
         assert (await pages.get(answer.headers["Location"])).text.count('data-label="Outcome"') == 1
         assert (await pages.post("/monitoring/transfers", form_token="made-up")).status_code == 403
