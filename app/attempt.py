@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.ipaas.models import CustomerRecord
     from app.outbound.calls import CallError
+    from app.outbound.noting import Call
 
 Action = Literal["created", "updated"]
 Subscription = Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"]
@@ -78,7 +79,9 @@ class Links(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StampedAnswer:
-    """What Stamped.io said to the call that failed; all None when it was not asked."""
+    """What Stamped.io said to the call that failed; all null when it was not asked."""
+
+    __pydantic_config__ = {"json_schema_serialization_defaults_required": True}  # noqa: RUF012 - read by pydantic
 
     operation: str | None = None
     status: int | None = None
@@ -121,7 +124,8 @@ class TransferFailed(Exception):
 class Progress:
     """What a transfer has achieved so far; it outlives a failure. `seconds` holds the duration of each step.
 
-    `told`: the consent that Stamped.io has from now on.
+    `told`: the consent that Stamped.io has from now on. `calls`: all that were made, `names`: the person's, which
+    are to be kept out of what is told of these.
     """
 
     action: Action | None = None
@@ -131,6 +135,8 @@ class Progress:
     written_back: bool = False
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def step(self, name: str, clock: Clock) -> Step:
         """Measure a step, also when it fails."""

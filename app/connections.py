@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from app.connections_file import DEFAULT, Store, read_stores
 from app.ipaas.client import IpaasAccount, IpaasClient
+from app.keys import Key, Who, digests_of
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
 from app.settings import Settings, SettingsFault
 from app.stamped.client import StampedAccount, StampedClient
@@ -41,7 +40,7 @@ class Connection:
     mapping: Mapping
     redactor: Redactor
     settings: Settings
-    keys: tuple[bytes, ...]
+    keys: tuple[tuple[bytes, Who], ...]
 
     @classmethod
     def of(  # noqa: PLR0913 - what a connection is made of
@@ -77,13 +76,13 @@ class Connection:
         return cls(
             id=connection,
             name=store.name,
-            scope=f"{connection}{_AT}{kept_at}",
+            scope=scopes_of(connection) + kept_at,
             stamped=StampedClient(stamped, redactor, transport, measured),
             ipaas=IpaasClient(ipaas, redactor, transport, measured) if ipaas else None,
             mapping=_mapping_of(settings),
             redactor=redactor,
             settings=settings,
-            keys=tuple(sha256(key.encode()).digest() for key in settings.webhook_keys),
+            keys=digests_of(Key(Who("webhook", connection), secret) for secret in settings.webhook_keys),
         )
 
     def serves(self, destination: str | None) -> bool:
@@ -97,6 +96,11 @@ class Connection:
             await self.ipaas.aclose()
 
 
+def scopes_of(connection: str) -> str:
+    """How all begin that its transfers were ever kept under, whichever store it was."""
+    return f"{connection}{_AT}"
+
+
 def connection_id(scope: str) -> str:
     """The connection whose transfers are kept under this."""
     return scope.partition(_AT)[0]
@@ -105,8 +109,9 @@ def connection_id(scope: str) -> str:
 class Connections:
     """All that are served now, in the order of the file. `make` builds one, and raises SettingsFault."""
 
-    def __init__(self, settings: Settings, make: Callable[[str, Store], Connection]) -> None:
+    def __init__(self, settings: Settings, redactor: Redactor, make: Callable[[str, Store], Connection]) -> None:
         """Raises SettingsFault with every fault."""
+        self.redactor = redactor
         self._settings = settings
         self._make = make
         self._served = self._read({})
@@ -123,6 +128,14 @@ class Connections:
     def get(self, connection: str) -> Connection | None:
         """By its id; None = it is not served."""
         return self._served.get(connection)
+
+    def mine(self, connection: str) -> Connection:
+        """The one whose key was shown a moment ago, also if it leaves just now. Raises LookupError."""
+        every = [*self, *reversed(self._leaving)]
+        found: Connection | None = next((each for each in every if each.id == connection), None)
+        if found is None:
+            raise LookupError(connection)
+        return found
 
     def at(self, scope: str) -> Connection | None:
         """By what its transfers are kept under, also one that is leaving; None = it is not served any more."""
@@ -150,11 +163,9 @@ class Connections:
         """The one that is meant where none is named; None = there are several."""
         return next(iter(self)) if len(self) == 1 else None
 
-    def opened_by(self, key: bytes) -> Connection | None:
-        """Whose webhook key this is. Looks at every key, so that the time tells nothing."""
-        offered = sha256(key).digest()
-        opened = [each for each in self for mine in each.keys if hmac.compare_digest(offered, mine)]
-        return opened[0] if opened else None
+    def keys(self) -> list[tuple[bytes, Who]]:
+        """Of their webhooks; each opens its own."""
+        return [key for each in self for key in each.keys]
 
     def reload(self) -> None:
         """Read the file again. A faulty one changes nothing, and is `fault`. What did not change stays as it is.

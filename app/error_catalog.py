@@ -5,8 +5,10 @@ The first two entries are iPaaS.com's documented error messages of its Stamped.i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Slug(StrEnum):
@@ -32,32 +34,29 @@ class Slug(StrEnum):
         return f"/errors/{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(BaseModel):
     """One documented error. `sentence` opens every detail; `message` is the documentation's own wording."""
 
+    model_config = ConfigDict(frozen=True)
+
     slug: Slug
+    type: str = Field(examples=[Slug.SUBSCRIPTION.type])
     title: str
     statuses: tuple[int, ...]
-    sentence: str
+    sentence: str = Field(description="What every `detail` of it begins with")
+    message: str
     description: str
     resolution: str
-    documented: str = ""
 
-    @property
-    def type(self) -> str:
-        """Where it is told."""
-        return self.slug.type
 
-    @property
-    def message(self) -> str:
-        """The documented message sentence in full."""
-        return self.documented or self.sentence
+def _entry(slug: Slug, *, sentence: str, documented: str = "", **words: Any) -> Entry:
+    """`documented`: the message sentence in full, where it says more."""
+    return Entry(slug=slug, type=slug.type, sentence=sentence, message=documented or sentence, **words)
 
 
 _ENTRIES = (
-    Entry(
-        slug=Slug.CUSTOMER,
+    _entry(
+        Slug.CUSTOMER,
         title="Customer create or update failed",
         statuses=(502, 422, 503, 504),
         sentence="An error occurred while sending the customer to Stamped.io.",
@@ -77,8 +76,8 @@ _ENTRIES = (
             "the cause is not a credential or data issue, contact iPaaS.com Support."
         ),
     ),
-    Entry(
-        slug=Slug.SUBSCRIPTION,
+    _entry(
+        Slug.SUBSCRIPTION,
         title="Subscribe or unsubscribe failed",
         statuses=(502, 422, 503, 504),
         sentence="An error occurred running the call to subscribe/unsubscribe.",
@@ -95,8 +94,8 @@ _ENTRIES = (
             "re-run the transfer. If the error continues, contact iPaaS.com Support."
         ),
     ),
-    Entry(
-        slug=Slug.NOT_LOADED,
+    _entry(
+        Slug.NOT_LOADED,
         title="Customer could not be loaded from iPaaS.com",
         statuses=(502, 422, 503, 504),
         sentence="The customer could not be loaded from iPaaS.com, so nothing was sent to Stamped.io.",
@@ -110,8 +109,8 @@ _ENTRIES = (
             "in iPaaS.com. Then re-run the transfer, or send the record along with the notification."
         ),
     ),
-    Entry(
-        slug=Slug.INVALID_REQUEST,
+    _entry(
+        Slug.INVALID_REQUEST,
         title="The request could not be understood",
         statuses=(400, 422),
         sentence="The request could not be understood.",
@@ -120,8 +119,8 @@ _ENTRIES = (
         ),
         resolution="Correct what `errors` points at and send the request again.",
     ),
-    Entry(
-        slug=Slug.UNAUTHORIZED,
+    _entry(
+        Slug.UNAUTHORIZED,
         title="The key is missing or not valid",
         statuses=(401,),
         sentence="The request carries no valid key.",
@@ -131,64 +130,64 @@ _ENTRIES = (
             "iPaaS.com, compare the Webhook API Key of the subscription with the one set here."
         ),
     ),
-    Entry(
-        slug=Slug.FORBIDDEN,
+    _entry(
+        Slug.FORBIDDEN,
         title="The key does not open this",
         statuses=(403,),
         sentence="The key is valid, but it is not meant for this call.",
         description="A webhook key posts webhooks of its own connection; the operator key does the rest.",
         resolution="Use the key that belongs to this call.",
     ),
-    Entry(
-        slug=Slug.NOT_FOUND,
+    _entry(
+        Slug.NOT_FOUND,
         title="Not found",
         statuses=(404,),
         sentence="What was asked for is not here.",
         description="The path, or the id in it, is not known here.",
         resolution="Check the address and the id in it. `/docs` lists every call.",
     ),
-    Entry(
-        slug=Slug.METHOD_NOT_ALLOWED,
+    _entry(
+        Slug.METHOD_NOT_ALLOWED,
         title="Method not allowed",
         statuses=(405,),
         sentence="This address does not answer that method.",
         description="The path exists, but not for the HTTP method that was used.",
         resolution="Use one of the methods in the `Allow` header.",
     ),
-    Entry(
-        slug=Slug.CONFLICT,
+    _entry(
+        Slug.CONFLICT,
         title="Not possible in the present state",
         statuses=(409,),
         sentence="That is not possible in the present state.",
         description="What was asked for makes no sense for a transfer in the state that this one is in.",
         resolution="Look at the transfer's status, then decide again.",
     ),
-    Entry(
-        slug=Slug.PAYLOAD_TOO_LARGE,
+    _entry(
+        Slug.PAYLOAD_TOO_LARGE,
         title="The body is too large",
         statuses=(413,),
         sentence="The body is larger than 1 MiB.",
         description="A request body may have up to 1 MiB (1,048,576 bytes).",
         resolution="Send the notifications in several requests.",
     ),
-    Entry(
-        slug=Slug.UNSUPPORTED_MEDIA_TYPE,
+    _entry(
+        Slug.UNSUPPORTED_MEDIA_TYPE,
         title="The body is not plain JSON",
         statuses=(415,),
         sentence="The body must be sent as application/json, without a Content-Encoding.",
         description="Bodies of another media type, and compressed ones, are not read.",
         resolution="Send `Content-Type: application/json` and an uncompressed body.",
     ),
-    Entry(
-        slug=Slug.SERVICE_UNAVAILABLE,
+    _entry(
+        Slug.SERVICE_UNAVAILABLE,
         title="The service takes no transfers at the moment",
         statuses=(503,),
         sentence="The service takes no new transfers at the moment.",
         description="It is starting, stopping, or cut off from what it needs to keep a transfer safe.",
         resolution="Send the request again after the seconds in `Retry-After`.",
     ),
-    Entry(
-        slug=Slug.INTERNAL_ERROR,
+    _entry(
+        Slug.INTERNAL_ERROR,
         title="Internal error",
         statuses=(500,),
         sentence="Something went wrong inside the bridge.",

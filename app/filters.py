@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,7 +15,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StrictBool,
-    WithJsonSchema,
+    StrictInt,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -22,13 +23,14 @@ from app.error_catalog import Slug
 from app.ipaas.models import Id
 from app.ledger.reports import LIST_LIMIT, Filter
 from app.ledger.stored import Status
+from app.times import Time
 
 DEFAULT_LIMIT = 50
-_WRITTEN = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
-_NO_TIME = "Input should be a date and time such as 2026-11-24T12:30:00Z"
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE
-)
+MAX_SYNC_IDS = 3000
+_DAY = 86_400
+_ABOUT_THE_CALL = {"limit", "dry_run"}
+_STATUS: Any = Field(ge=100, le=599)
+_REFUSED_WITH: Any = Field(None, description="The HTTP status that Stamped.io answered")
 
 
 def _digits(value: Any) -> Any:
@@ -39,8 +41,15 @@ def _digits(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """In JSON, 401.0 is 401."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _Limit = Annotated[int, Field(ge=1, le=LIST_LIMIT), BeforeValidator(_digits)]
 _Cursor = Annotated[int, Field(ge=0, le=2**62), BeforeValidator(_digits)]
+_Group = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", examples=["088c64560262"])]
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class OrEmpty:
@@ -59,53 +68,78 @@ class OrEmpty:
         return {"anyOf": [*kinds, {"const": ""}]}
 
 
-def read_time(value: Any) -> float:
-    """Seconds since 1970 of an ISO 8601 text; no zone = UTC. Raises ValueError, also for a number."""
-    if not isinstance(value, str) or not _TIME.fullmatch(value.strip()):
-        raise ValueError(_NO_TIME)
-    try:
-        moment = datetime.fromisoformat(value.strip().upper())
-    except ValueError:
-        raise ValueError(_NO_TIME) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-Time = Annotated[float, BeforeValidator(read_time), WithJsonSchema(_WRITTEN)]
-
-
-class ListFilter(BaseModel):
-    """Which transfers to list."""
+class _Filters(BaseModel):
+    """What narrows every list and every re-run of many, as it is written in JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Annotated[Status | None, OrEmpty()] = Field(None, description="Only these")
-    customer_id: Annotated[Id | None, OrEmpty()] = Field(None, description="iPaaS.com's customer id")
-    error: Annotated[Slug | None, OrEmpty()] = Field(None, description="The slug of a documented error")
-    since: Annotated[Time | None, OrEmpty()] = Field(None, description="Received then or later; no zone = UTC")
-    tracking_guid: Annotated[Id | None, OrEmpty()] = Field(None, description="The notification's tracking GUID")
-    sync_id: Annotated[Id | None, OrEmpty()] = Field(None, description="Those of one sync")
-    limit: Annotated[_Limit | None, OrEmpty()] = Field(DEFAULT_LIMIT, description="How many at most")
-    cursor: Annotated[_Cursor | None, OrEmpty()] = Field(None, description="`next` of the page before")
+    customer_id: Id | None = Field(None, description="iPaaS.com's customer id")
+    error: Slug | None = Field(None, description="The slug of a documented error")
+    stamped_status: Annotated[StrictInt, _STATUS, BeforeValidator(_whole)] | None = _REFUSED_WITH
+    group: _Group | None = Field(None, description="Those that failed alike: `group` of `GET /errors/groups`")
+    since: Time | None = Field(None, description="Received then or later; no zone = UTC")
+    until: Time | None = Field(None, description="Received before; no zone = UTC")
+    connection: Id | None = Field(None, description="Those of one connection")
 
     @property
     def filter(self) -> Filter:
         """For the ledger."""
-        return Filter(**self.model_dump(exclude={"limit"}))
+        return Filter(**self.model_dump(exclude=_ABOUT_THE_CALL))
 
 
-class RetryFilter(BaseModel):
+class SyncRequest(BaseModel):
+    """Which customers to send again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
+
+    customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
+
+
+class RetryFilter(_Filters):
     """Which transfers to run again; a dry run only counts them."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"status": "failed", "dry_run": True}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "failed", "dry_run": True}]})
 
     status: Literal["failed", "cancelled"] = "failed"
-    error: Slug | None = None
-    since: Time | None = None
     dry_run: StrictBool = False
 
-    @property
-    def filter(self) -> Filter:
-        """For the ledger."""
-        return Filter(**self.model_dump(exclude={"dry_run"}))
+
+class _Asked(_Filters):
+    """The same in a query."""
+
+    stamped_status: Annotated[int, _STATUS, BeforeValidator(_digits)] | None = _REFUSED_WITH
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Each value may be empty."""
+        for field in cls.model_fields.values():
+            field.metadata = [*field.metadata, OrEmpty()]
+        cls.model_rebuild(force=True)
+
+
+class ListFilter(_Asked):
+    """Which transfers to list."""
+
+    status: Status | None = Field(None, description="Only these")
+    tracking_guid: Annotated[Id, AfterValidator(str.lower)] | None = Field(
+        None, description="The notification's tracking GUID"
+    )
+    sync_id: Id | None = Field(None, description="Those of one sync")
+    email_hash: _Hash | None = Field(None, description="SHA-256 of the customer's e-mail in lower case, in hex")
+    limit: _Limit | None = Field(DEFAULT_LIMIT, description="How many at most")
+    cursor: _Cursor | None = Field(None, description="`next` of the page before")
+
+
+class GroupFilter(_Asked):
+    """Which failed transfers to group: those of the last 24 hours, where nothing else is said."""
+
+    def at(self, now: float) -> Filter:
+        """For the ledger, with both ends."""
+        until = ending(now) if self.until is None else self.until
+        since = until - _DAY if self.since is None else self.since
+        return Filter(**self.model_dump() | {"status": "failed", "since": since, "until": until})
+
+
+def ending(now: float) -> float:
+    """An end in whole seconds that is not over yet, so that nothing which is stored by now is left out."""
+    return math.floor(now) + 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -28,12 +28,20 @@ class Check(BaseModel):
     """One thing that was looked at; `hint` says what to do about it."""
 
     name: Literal["engine", "connections", "stamped", "database", "oldest_waiting"]
-    status: State = "ok"
+    status: State
     connection: str | None = Field(None, description="stamped: whose, where there are several")
     running: int | None = Field(None, description="engine: transfers under way in this replica")
     seconds: int | None = Field(None, description="oldest_waiting: its age")
     hint: str | None = None
     transfer_id: str | None = Field(None, exclude=True)
+
+
+TITLES: Final = {
+    "engine": "Engine",
+    "stamped": "Stamped.io",
+    "database": "Database",
+    "oldest_waiting": "Waiting transfers",
+}
 
 
 class Readiness(BaseModel):
@@ -59,7 +67,7 @@ class Health:
 
     def _taking(self) -> Check:
         engine = self._engine
-        check = Check(name="engine", running=engine.running)
+        check = Check(name="engine", status="ok", running=engine.running)
         if not engine.taking:
             check.status = "fail"
             check.hint = "The service is starting or stopping; it takes no new transfers."
@@ -78,7 +86,7 @@ class Health:
         whose = connection.id if len(self._connections) > 1 else None
         last = connection.stamped.last_failure
         if last is None:
-            return Check(name="stamped", connection=whose)
+            return Check(name="stamped", status="ok", connection=whose)
         told = "no answer" if last.status is None else status_line(last.status)
         hint = f"The last call ({last.operation}) failed: {told}. {advice(last)}"
         return Check(name="stamped", status="warn", connection=whose, hint=hint)
@@ -94,10 +102,10 @@ class Health:
         except (DatabaseGone, TimeoutError):
             hint = "The database does not answer; the service goes on by itself when it does."
             return [Check(name="database", status="fail", hint=hint)]
-        answers = Check(name="database")
+        answers = Check(name="database", status="ok")
         if database.schema_note is not None:
             answers = Check(name="database", status="warn", hint=database.schema_note)
-        waiting = Check(name="oldest_waiting")
+        waiting = Check(name="oldest_waiting", status="ok")
         if oldest is not None:
             age = self._clock.now().timestamp() - oldest.created_at
             waiting.seconds = round(age)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import isinf
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from app.ipaas.models import TRANSFERRED, BareRecord, Envelope, faults_of, guid_for, read_guid
 from app.ledger.triggers import NewTransfer
@@ -13,9 +15,11 @@ from app.ledger.triggers import NewTransfer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.connections import Connection, Connections
     from app.ipaas.models import CustomerRecord, Notification
 
 _BARE_SCOPE = "customer/updated"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class WrongBody(Exception):
@@ -24,6 +28,23 @@ class WrongBody(Exception):
     def __init__(self, faults: list[dict[str, str]]) -> None:
         super().__init__("a body of a wrong shape")
         self.faults = faults
+
+
+def parse_json(raw: bytes) -> Any:
+    """A body as JSON. Raises ValueError."""
+    body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
+    if _has_infinity(body):
+        raise ValueError
+    return body
+
+
+def _has_infinity(value: Any) -> bool:
+    """`1e999` is a number in JSON, but none that can be sent on."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return isinstance(value, float) and isinf(value)
+    return any(_has_infinity(item) for item in value if isinstance(item, float | dict | list))
 
 
 def read_intake(body: Any, headers: Mapping[str, str], connection: str) -> list[NewTransfer]:
@@ -97,3 +118,13 @@ def _from_envelope(envelope: Envelope, correlation: str | None, connection: str)
 
 def _customer_id(notification: Notification) -> str | None:
     return notification.id or (notification.customer.id if notification.customer else None)
+
+
+def chosen(connections: Connections, connection: str | None) -> Connection:
+    """The one that an operator names; where there is one only, none need be. Raises WrongBody."""
+    found = connections.get(connection) if connection else connections.only()
+    if found is None:
+        ids = ", ".join(each.id for each in connections)
+        said = "There is no such connection" if connection else "Say which connection is meant"
+        raise WrongBody([{"pointer": "/connection", "detail": f"{said}: {ids}."}])
+    return found

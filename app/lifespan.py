@@ -79,7 +79,7 @@ def reloading_on_sighup(engine: Engine, connections: Connections) -> Iterator[No
     closing: list[asyncio.Task[None]] = []
 
     async def close() -> None:
-        while not await connections.close(engine.is_idle):
+        while not await connections.close(engine.is_idle):  # noqa: ASYNC110 - attempts end by themselves
             await asyncio.sleep(_LOOK_SECONDS)
 
     def reload() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import RedirectResponse
@@ -45,10 +46,10 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application. Raises SettingsFault. `transport` stands in for the network."""
     clock = clock or Clock()
-    redactor = Redactor([*settings.webhook_keys, settings.operator_api_key.get_secret_value()])
+    redactor = Redactor(key.secret for key in settings.keys)
     configure_logs(settings.log_level, settings.log_format, redactor)
     metrics = Metrics()
-    connections = Connections(settings, partial(Connection.of, redactor, clock, metrics, transport))
+    connections = Connections(settings, redactor, partial(Connection.of, redactor, clock, metrics, transport))
     database = Database(url_of(settings, redactor))
     engine = Engine(
         connections,
@@ -61,7 +62,7 @@ def create_app(
         metrics=metrics,
     )
     operations = Operations(engine, database)
-    keyring = Keyring.of(settings.webhook_keys, [settings.operator_api_key.get_secret_value()])
+    keyring = Keyring(settings.keys, connections.keys)
     health = Health(engine, connections, database, clock)
     app = DocumentedAPI(
         title="iPaaS.com to Stamped.io",
@@ -74,15 +75,17 @@ def create_app(
         strict_content_type=False,
     )
     sessions = Sessions(keyring, clock)
-    pages = Pages(sessions, sandbox=bool(settings.sandbox_url))
+    pages = Pages(sessions, connections, sandbox=bool(settings.sandbox_url))
     browser = Browser(pages)
-    site = Site(settings, engine, operations, connection, database, clock, pages, health)
-    install_problem_handlers(app, rejections_to(engine.upkeep, metrics), browser.problem)
+    site = Site(settings, engine, operations, connections, database, clock, pages, health)
+    install_problem_handlers(app, rejections_to(engine.upkeep), browser.problem)
     webhook = Door(keyring, "webhook", "A key of IPAAS_WEBHOOK_API_KEY.")
-    operator = Door(keyring, "operator", "OPERATOR_API_KEY.")
-    app.router.routes.extend(webhook_routes(engine, webhook, name).routes)  # found sooner than what is included
+    operator = Door(keyring, "operator", "A key of OPERATOR_API_KEY.")
+    app.router.routes.extend(
+        webhook_routes(engine, webhook, connections).routes
+    )  # found sooner than what is included
     for routes in (
-        sync_routes(operations, database, operator),
+        sync_routes(operations, database, operator, connections),
         transfer_routes(operations, database, operator),
         rejection_routes(database, engine.upkeep, operator),
         health_routes(engine, health, metrics),

@@ -18,6 +18,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.keys import Key, KeyFault, Role, Who, read_key, split_keys
+
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _PLACEHOLDERS = ("<", "change", "your-", "your_", "placeholder", "todo", "xxx")
 _SANDBOX_FILLS = ("STAMPED_API_PUBLIC_KEY", "STAMPED_API_PRIVATE_KEY", "STAMPED_API_STORE_HASH")
@@ -66,8 +68,21 @@ def _checked_user(value: SecretStr) -> SecretStr:
 
 
 def _checked_secrets(value: SecretStr) -> SecretStr:
-    parts = [part for part in value.get_secret_value().split(",") if part.strip()]
+    parts = split_keys(value.get_secret_value())
     return SecretStr(",".join(_checked_secret(SecretStr(part)).get_secret_value() for part in parts or [""]))
+
+
+def _checked_keys(value: SecretStr) -> SecretStr:
+    """Keys of people; each may have a name before its first colon."""
+    try:
+        keys = [read_key("viewer", part) for part in split_keys(value.get_secret_value()) or [""]]
+    except KeyFault as fault:
+        raise PydanticCustomError("key", str(fault)) from None
+    for key in keys:
+        _checked_secret(SecretStr(key.secret))
+    if len({key.secret for key in keys}) < len(keys):
+        raise PydanticCustomError("twice", "has the same key twice")
+    return value
 
 
 def _checked_database_url(value: str) -> str:
@@ -83,6 +98,7 @@ def _upper(value: Any) -> Any:
 Url = Annotated[str, AfterValidator(_checked_url)]
 Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 Secrets = Annotated[SecretStr, AfterValidator(_checked_secrets)]
+Keys = Annotated[SecretStr, AfterValidator(_checked_keys)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 
 
@@ -126,7 +142,12 @@ class Settings(BaseSettings):
     ipaas_webhook_api_key: Secrets = Field(
         description="the key that iPaaS.com sends to /webhooks; several, separated by commas, during rotation"
     )
-    operator_api_key: Secret = Field(description="the key of everything an operator uses")
+    operator_api_key: Keys = Field(
+        description="the key of everything an operator uses; several, separated by commas, each as name:key"
+    )
+    viewer_api_key: Keys | None = Field(
+        None, description="the key of who may look and not act; several, separated by commas, each as name:key"
+    )
     ipaas_api_url: Url | None = Field(
         None, description="the address of iPaaS.com's Customers API, such as https://api.ipaas.com/customers"
     )
@@ -181,7 +202,7 @@ class Settings(BaseSettings):
         if not given.get("CONNECTIONS_FILE"):
             return data
         missing = [name for name in _OF_A_STORE if not {name, _OTHER_NAMES.get(name)} & given.keys()]
-        return data | dict.fromkeys(missing, ABSENT)
+        return data | {_given_as(name.lower()): ABSENT for name in missing}
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -192,27 +213,49 @@ class Settings(BaseSettings):
                 "STAMPED_API_PUBLIC_KEY is missing: with IPAAS_API_URL set, the sandbox would link real customers"
             )
             raise PydanticCustomError("together", reason)
-        webhook_keys, operator_key = self.webhook_keys, self.operator_api_key.get_secret_value()
-        if operator_key in webhook_keys:
-            raise PydanticCustomError("together", "OPERATOR_API_KEY must differ from IPAAS_WEBHOOK_API_KEY")
+        self._check_doors()
         return self
+
+    def _check_doors(self) -> None:
+        """A key opens one door."""
+        names = {"webhook": "IPAAS_WEBHOOK_API_KEY", "operator": "OPERATOR_API_KEY", "viewer": "VIEWER_API_KEY"}
+        opens: dict[str, Role] = {}
+        webhook = [Key(Who("webhook", "webhook"), secret) for secret in self.webhook_keys]
+        for key in (*webhook, *self.keys):
+            role = opens.setdefault(key.secret, key.who.role)
+            if role != key.who.role:
+                raise PydanticCustomError("together", f"{names[key.who.role]} must differ from {names[role]}")
 
     @property
     def webhook_keys(self) -> list[str]:
         """Each key that opens the webhook."""
-        parts = self.ipaas_webhook_api_key.get_secret_value().split(",")
-        return [part.strip() for part in parts if part.strip()]
+        return split_keys(self.ipaas_webhook_api_key.get_secret_value())
+
+    @property
+    def keys(self) -> list[Key]:
+        """Each key of a person, and whose it is."""
+        people: dict[Role, SecretStr | None] = {"operator": self.operator_api_key, "viewer": self.viewer_api_key}
+        return [
+            read_key(role, part)
+            for role, value in people.items()
+            for part in (split_keys(value.get_secret_value()) if value else ())
+        ]
 
     def for_connection(self, values: dict[str, Any]) -> Settings:
         """With these settings of a connection instead. Raises pydantic.ValidationError."""
         mine = {name: getattr(self, name) for name in self.model_fields_set}
-        known = {name: value for name, value in mine.items() if not _is_absent(value)} | values
-        aliases = {field.lower(): field for field in _OTHER_NAMES}
-        given = {aliases.get(name, name): value for name, value in known.items()}
+        known = {name: value for name, value in mine.items() if not is_absent(value)} | values
+        given = {_given_as(name): value for name, value in known.items()}
         return Settings(_env_file=None, **given | {"connections_file": None})
 
 
-def _is_absent(value: Any) -> bool:
+def _given_as(field: str) -> str:
+    """A field with other names goes by its first one."""
+    return field.upper() if field.upper() in _OTHER_NAMES else field
+
+
+def is_absent(value: Any) -> bool:
+    """Whether connections are to say it."""
     return (value.get_secret_value() if isinstance(value, SecretStr) else value) == ABSENT
 
 

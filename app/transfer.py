@@ -79,10 +79,13 @@ class Transfer:
             await self._reconcile(saved, fields)
 
     def _map(self) -> StampedFields:
+        self.progress.names = self.record.names
         try:
-            return self.connection.mapping.fields(self.record)
+            fields = self.connection.mapping.fields(self.record)
         except ValueFault as fault:
             raise TransferFailed(_refusal(Slug.CUSTOMER, str(fault))) from None
+        self.progress.names += fields.names
+        return fields
 
     async def _known_link(self, fields: StampedFields) -> Link | None:
         """The link decides create or update, not the scope. One that is another customer's is none."""
@@ -150,7 +153,7 @@ class Transfer:
         saved = saved or await self.tries(lambda: stamped.find(fields.email))
         if saved is None:
             message = "neither the answer nor a search by e-mail names the customer"
-            raise CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message)
+            raise stamped.failed(CallError("create", Kind.UNAVAILABLE, HTTPStatus.OK, message))
         self.progress.action = "created"
         return saved
 

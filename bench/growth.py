@@ -23,6 +23,7 @@ from rich.table import Table
 
 from app.clock import Clock
 from app.engine.upkeep import Upkeep
+from app.telemetry.metrics import Metrics
 from bench.databases import SQLite, Store, fresh_postgresql
 from bench.goals import GROWN, PRODUCTS
 from bench.load import Load
@@ -98,7 +99,7 @@ async def _forget(url: str) -> None:
     """As the service does it once in an hour, its pauses included."""
     database = open_database(url)
     try:
-        await Upkeep(database, Clock(), DAYS).clean()
+        await Upkeep(database, Clock(), DAYS, Metrics()).clean()
     finally:
         await database.aclose()
 

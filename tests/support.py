@@ -21,8 +21,10 @@ from app.clock import Clock
 from app.connections import Connection
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
+from app.keys import Key, Keyring, Who, digests_of, read_key
 from app.ledger.database import Database
 from app.ledger.engines import read_url
+from app.ledger.trail import By
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
 from app.outbound.tries import Tries
@@ -34,8 +36,10 @@ from app.transfer import Transfer, load_record
 PUBLIC_KEY = "pubkey-Zq4vT1"
 PRIVATE_KEY = "key-Wm8rX2"
 STORE = "270392"
+SCOPE = f"default@{STORE}"
 WEBHOOK_KEY = "hook-Lk3sN5"
 OPERATOR_KEY = "oper-Ht9dB7"
+VIEWER_KEY = "view-Rd2mC5"
 IPAAS_TOKEN = "tok-Pc6gJ4"
 STAMPED_URL = "http://stamped.test"
 IPAAS_URL = "http://ipaas.test/customers"
@@ -52,6 +56,14 @@ RECORD: dict[str, Any] = {
 }
 EMAIL: str = RECORD["email_address"]
 STAMPED_ID = 143491
+BY = By("ada", "203.0.113.7", "api")
+
+
+def keyring(operator: str, viewer: str = VIEWER_KEY, webhook: str = WEBHOOK_KEY) -> Keyring:
+    """With one key for each door."""
+    people = [read_key("operator", operator), read_key("viewer", viewer)]
+    hooks = digests_of([Key(Who("webhook", "default"), webhook)])
+    return Keyring(people, lambda: hooks)
 
 
 class FakeClock(Clock):
@@ -310,13 +322,30 @@ class Ran:
 
 def make_connection(wire: Wire, *, ipaas: bool = False, consent: str | None = None) -> Connection:
     """A connection over the wire; `consent` is the name of the consent field."""
+    account = StampedAccount(STAMPED_URL, PUBLIC_KEY, PRIVATE_KEY, STORE)
+    return connection_over(wire, account, ipaas=wire if ipaas else None, consent=consent)
+
+
+def connection_over(
+    transport: httpx.AsyncBaseTransport,
+    account: StampedAccount,
+    *,
+    ipaas: httpx.AsyncBaseTransport | None = None,
+    consent: str | None = None,
+) -> Connection:
+    """The one that is called `default`; `ipaas`: where records are loaded from."""
     redactor = Redactor()
-    account = IpaasAccount(IPAAS_URL, IPAAS_TOKEN)
+    loads_from = IpaasAccount(IPAAS_URL, IPAAS_TOKEN)
     return Connection(
-        stamped=StampedClient(StampedAccount(STAMPED_URL, PUBLIC_KEY, PRIVATE_KEY, STORE), redactor, wire),
-        ipaas=IpaasClient(account, redactor, wire) if ipaas else None,
+        id="default",
+        name="default",
+        scope=SCOPE,
+        stamped=StampedClient(account, redactor, transport),
+        ipaas=IpaasClient(loads_from, redactor, ipaas) if ipaas else None,
         mapping=load_mapping(BUILT_IN, subscription_field=consent),
         redactor=redactor,
+        settings=make_settings(Path()),
+        keys=(),
     )
 
 
@@ -335,7 +364,7 @@ async def transfer(
     clock, links, progress = clock or FakeClock(), links or FakeLinks(), Progress()
     connection = make_connection(wire, ipaas=ipaas, consent=consent)
     change = Change("150713", GUID, "1796", read_record(record) if record is not None else None)
-    tries = Tries(clock.monotonic() + 25, clock)
+    tries = Tries(clock.monotonic() + 25, clock, progress.calls)
     try:
         loaded = await load_record(change, connection, tries)
         await Transfer(change, loaded, connection, links, tries, clock, progress, due, verifies=verifies).run()

@@ -105,6 +105,16 @@ MALFORMED = [
     ("IPAAS_WEBHOOK_API_KEY", ","),
     ("IPAAS_WEBHOOK_API_KEY", "good-Vq7-key,changeme"),
     ("OPERATOR_API_KEY", "placeholder-Vq7"),
+    ("OPERATOR_API_KEY", "ada:placeholder-Vq7"),
+    ("OPERATOR_API_KEY", "Vq7:"),
+    ("OPERATOR_API_KEY", ":Vq7"),
+    ("OPERATOR_API_KEY", "Vq7 Lovelace:key"),
+    ("OPERATOR_API_KEY", "ada:key-Vq7,bob:k\u00e9y"),
+    ("OPERATOR_API_KEY", "ada:key-Vq7,bob:key-Vq7"),
+    ("OPERATOR_API_KEY", "key-Vq7,bob:key-Vq7"),
+    ("VIEWER_API_KEY", ","),
+    ("VIEWER_API_KEY", "changeme-Vq7"),
+    ("VIEWER_API_KEY", "eve:key-Vq7,eve:"),
     ("IPAAS_API_URL", "Vq7"),
     ("DATABASE_URL", "Vq7"),
     ("DATABASE_URL", "mysql://Vq7"),
@@ -141,6 +151,17 @@ def test_a_malformed_setting_is_one_line_with_its_name_and_no_value(
             "OPERATOR_API_KEY must differ",
             id="in the list",
         ),
+        pytest.param({"OPERATOR_API_KEY": f"ada:{WEBHOOK_KEY}"}, "OPERATOR_API_KEY must differ", id="named"),
+        pytest.param(
+            {"VIEWER_API_KEY": f"eve:{OPERATOR_KEY}"},
+            "VIEWER_API_KEY must differ from OPERATOR_API_KEY",
+            id="viewer as operator",
+        ),
+        pytest.param(
+            {"VIEWER_API_KEY": WEBHOOK_KEY},
+            "VIEWER_API_KEY must differ from IPAAS_WEBHOOK_API_KEY",
+            id="viewer as webhook",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together(
@@ -176,8 +197,33 @@ def test_a_malformed_other_name_still_says_what_to_set(environment: Callable[...
     assert "the public key" in line
 
 
+def opens(settings: Settings) -> dict[str, tuple[str, str]]:
+    people: dict[str, tuple[str, str]] = {key.secret: (key.who.role, key.who.name) for key in settings.keys}
+    return people | dict.fromkeys(settings.webhook_keys, ("webhook", "webhook"))
+
+
+def test_keys_of_people_have_names(settings: Make) -> None:
+    made = settings(operator_api_key=" ada:one-key , ada:next:key,third-key,", viewer_api_key="ada:look-key")
+    assert opens(made) == {
+        WEBHOOK_KEY: ("webhook", "webhook"),
+        "one-key": ("operator", "ada"),
+        "next:key": ("operator", "ada"),
+        "third-key": ("operator", "operator"),
+        "look-key": ("viewer", "ada"),
+    }
+    assert not [key for key in opens(made) if key in f"{made!r} {made.model_dump()} {made.keys}"]
+
+
+def test_a_webhook_key_has_no_name(settings: Make) -> None:
+    assert opens(settings(ipaas_webhook_api_key="hook:key"))["hook:key"] == ("webhook", "webhook")
+
+
 def test_webhook_keys_during_a_rotation(settings: Make) -> None:
-    assert settings(ipaas_webhook_api_key=" old-key-1, new-key-2 ,").webhook_keys == ["old-key-1", "new-key-2"]
+    assert opens(settings(ipaas_webhook_api_key=" old-key-1, new-key-2 ,")) == {
+        "old-key-1": ("webhook", "webhook"),
+        "new-key-2": ("webhook", "webhook"),
+        OPERATOR_KEY: ("operator", "operator"),
+    }
 
 
 def test_names_are_taken_in_any_case_and_values_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +242,7 @@ def test_a_dot_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeyp
     monkeypatch.setenv("STAMPED_API_STORE_HASH", "999999")
     settings = load_settings(_env_file=file)
     assert settings.stamped_api_store_hash == "999999"
-    assert settings.webhook_keys == [WEBHOOK_KEY]
+    assert opens(settings)[WEBHOOK_KEY] == ("webhook", "webhook")
 
 
 def test_no_secret_in_any_shape_of_the_settings(settings: Make) -> None:

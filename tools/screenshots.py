@@ -69,7 +69,7 @@ def serving(database_url: str) -> Iterator[str]:
 def sign_in(page: Page, url: str) -> None:
     """As an operator does."""
     page.goto(f"{url}/login")
-    page.get_by_label("Operator key").fill(OPERATOR_KEY)
+    page.get_by_label("Your key").fill(OPERATOR_KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Integration Monitoring")).to_be_visible()
 

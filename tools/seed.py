@@ -21,8 +21,12 @@ from sqlalchemy import create_engine, func, insert, make_url, select
 from app.attempt import Failure, StampedAnswer
 from app.error_catalog import CATALOG, Slug
 from app.ledger.database import Database
-from app.ledger.stored import dump_failure, hash_email, hashed, new_id
+from app.ledger.grouping import group_of
+from app.ledger.stored import dump_failure, hash_email, hashed, load_failure, new_id
 from app.ledger.tables import DAY, attempts, customers, rejections, transfers
+from app.outbound import noting
+from app.outbound.noting import Call
+from app.outbound.status_table import classify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,14 +79,14 @@ def failure_of(chance: random.Random) -> Failure:
 class Plan:
     """How many transfers, over how many days before `now` (seconds since 1970), and the share that failed.
 
-    `connection` is the product's name for the store.
+    `connection` is what the product keeps the store's transfers under.
     """
 
     count: int
     days: float
     failed: float
     now: float
-    connection: str = "store 270392"
+    connection: str = "default@270392"
 
     def created_at(self, number: int) -> float:
         """In order, with quiet and busy hours in each day."""
@@ -200,6 +204,8 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "subscription": chance.choice(("subscribed", "unchanged")) if status == "succeeded" else None,
         "reason": failure.detail if failure else reasons.get(status),
         "error": failure.slug.value if failure else None,
+        "stamped_status": failure.stamped.status if failure else None,
+        "failure_group": group_of(failure) if failure else None,
         "failure": dump_failure(failure),
         "superseded_by": None,
         "created_at": created_at,
@@ -223,7 +229,20 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
         "outcome": "failed" if row["error"] else "succeeded",
         "failure": row["failure"],
         "steps": json.dumps(steps),
+        "calls": noting.dump(_calls(row, began, steps), 0.0, str),
     }
+
+
+def _calls(row: dict[str, Any], began: float, steps: dict[str, float]) -> list[Call]:
+    made = [Call("stamped", "create", 1, began, steps["upsert"], "ok", 200)]
+    if "subscription" in steps:
+        made.append(Call("stamped", "subscribe", 1, began + steps["upsert"], steps["subscription"], "ok", 200))
+    failure = load_failure(row["failure"])
+    if failure is not None:
+        answer, last = failure.stamped, made[-1]
+        last.operation, last.status = answer.operation or last.operation, answer.status
+        last.outcome, last.message = classify(answer.status or 503).value, answer.message
+    return made
 
 
 def open_database(url: str) -> Database:
@@ -261,7 +280,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--failed", type=float, default=0.055, help="the share that failed")
-    parser.add_argument("--connection", default="store 270392", help="the product's name for the store")
+    parser.add_argument(
+        "--connection", default="default@270392", help="what the product keeps the store's transfers under"
+    )
     given = parser.parse_args()
     asyncio.run(
         fill(given.database_url, Plan(given.count, given.days, given.failed, time.time(), given.connection))

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from app.api.problems import Problem, problem_response
-from app.api.results import Moment, Result, Results
+from app.api.results import Result, Results, one_of
 from app.attempt import StampedAnswer
-from app.error_catalog import Slug
+from app.error_catalog import Entry, Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
+from app.privacy import masked
+from app.times import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.api.preferences import Preference
     from app.engine import Outcome
+    from app.ledger.trail import Deed as Done
 
 
 def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
@@ -47,14 +50,13 @@ def answer(outcomes: Sequence[Outcome], preference: Preference) -> Response:
     if going_on is not None:
         status = HTTPStatus.ACCEPTED
         headers["Location"] = f"/transfers/{going_on.id}"
-    body = Results(results=results).model_dump_json()
-    return Response(body, status, headers, "application/json")
+    return Response(Results(results=results).model_dump_json(), status, headers, "application/json")
 
 
 class _Transfer(Result):
-    status: Status  # type: ignore[assignment]  # all of them, not only those that callers see
+    status: Annotated[str, one_of(get_args(Status))]
     scope: str = Field(examples=["customer/updated"])
-    trigger: Trigger = Field(
+    trigger: Annotated[str, one_of(get_args(Trigger))] = Field(
         description="webhook; manual: sent by hand; sync: one of many; verify: after a call without an answer"
     )
     error: Any
@@ -75,7 +77,7 @@ class _Transfer(Result):
 class TransferItem(_Transfer):
     """A transfer in a list."""
 
-    error: Slug | None
+    error: Annotated[str, one_of(Slug)] | None
 
 
 class TransferPage(BaseModel):
@@ -91,6 +93,19 @@ class TransferPage(BaseModel):
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
+class Call(BaseModel, serialize_by_alias=True):
+    """One call of an attempt, without its content."""
+
+    system: Literal["stamped", "ipaas"]
+    operation: str = Field(examples=["create"])
+    number: int = Field(alias="try", validation_alias=AliasChoices("try", "number"), description="From 1 per step")
+    status: int | None = Field(description="Of HTTP; null = no answer", examples=[200])
+    outcome: Literal["ok", "denied", "refused", "throttled", "unavailable", "timeout", "cancelled"]
+    started_at: Moment
+    seconds: float
+    message: str | None = Field(description="Its begin; e-mails and names are masked")
+
+
 class Attempt(BaseModel):
     """One attempt; `steps` has the seconds of each of its steps."""
 
@@ -101,14 +116,25 @@ class Attempt(BaseModel):
     detail: str | None
     stamped: StampedAnswer | None
     steps: dict[str, float] = Field(examples=[{"load": 0.0, "link": 0.0, "upsert": 0.1842}])
+    calls: list[Call] = Field(description="In order; of more than 30 the last stands for those left out")
 
     @classmethod
     def of(cls, attempt: Tried) -> Self:
         """Of what is kept."""
-        same = {name: getattr(attempt, name) for name in ("started_at", "finished_at", "outcome", "steps")}
-        failure = attempt.failure
-        told = {name: getattr(failure, name, None) for name in ("detail", "stamped")}
-        return cls(**same | told, error=failure.slug if failure else None)
+        told = {name: getattr(attempt.failure, name, None) for name in ("detail", "stamped")}
+        told |= {name: getattr(attempt, name) for name in cls.model_fields.keys() - told - {"error"}}
+        told["error"] = attempt.failure.slug if attempt.failure else None
+        return cls.model_validate(told, from_attributes=True)
+
+
+class Deed(BaseModel):
+    """What a person did to it, or to a sync that it is part of."""
+
+    at: Moment
+    what: str = Field(examples=["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all"])
+    who: str = Field(description="The name of the key", examples=["ada"])
+    where: str | None = Field(description="The caller's address", examples=["203.0.113.7"])
+    via: str = Field(examples=["api", "page"])
 
 
 class Transfer(_Transfer):
@@ -118,18 +144,21 @@ class Transfer(_Transfer):
     destination: str | None = Field(description="iPaaS.com's subscription id", examples=["1796"])
     promised: bool = Field(description="A 202 was answered: the service retries it by itself")
     attempts: list[Attempt]
-    record: dict[str, Any] | None = Field(description="As it was received; null when its time to be kept is over")
+    record: dict[str, Any] | None = Field(description="As received, to viewers masked; null when its time is over")
     record_hash: str | None
+    trail: list[Deed]
 
     @classmethod
-    def told(cls, transfer: Stored, attempts: Sequence[Tried]) -> Self:
-        """With its attempts, its error and its record."""
-        return cls.of(
+    def told(cls, transfer: Stored, attempts: Sequence[Tried], deeds: Sequence[Done], *, reveal: bool) -> Self:
+        """With its attempts, its error, its record, and what people did to it."""
+        told = cls.of(
             transfer,
             error=Problem.of_transfer(transfer) if transfer.failure else None,
             attempts=[Attempt.of(each) for each in attempts],
             record=json.loads(transfer.record) if transfer.record else None,
+            trail=[Deed.model_validate(each, from_attributes=True) for each in deeds],
         )
+        return told if reveal else cls(**masked(told.model_dump(mode="json", exclude_unset=True)))
 
 
 class SyncStarted(BaseModel):
@@ -155,7 +184,7 @@ class SyncCounts(BaseModel):
     """How far a sync got; `remaining` 0 = it has ended."""
 
     sync_id: str
-    kind: Literal["customers", "retry"]
+    kind: Annotated[str, one_of(("customers", "retry"))]
     created_at: Moment
     cancelled_at: Moment | None
     total: int
@@ -171,7 +200,7 @@ class Rejection(BaseModel):
 
     at: Moment
     status: int
-    error: Slug
+    error: Annotated[str, one_of(Slug)]
     reason: str
     address: str | None = Field(description="The caller's", examples=["203.0.113.7"])
 
@@ -188,22 +217,7 @@ class Phase(BaseModel):
     status: Literal["ok", "starting"]
 
 
-class CatalogEntry(BaseModel):
-    """One documented error."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    slug: Slug
-    type: str = Field(examples=[Slug.SUBSCRIPTION.type])
-    title: str
-    statuses: list[int]
-    sentence: str = Field(description="What every `detail` of it begins with")
-    message: str
-    description: str
-    resolution: str
-
-
 class Catalog(BaseModel):
     """Every documented error."""
 
-    errors: list[CatalogEntry]
+    errors: list[Entry]

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.answers import Catalog, CatalogEntry
+from app.api.answers import Catalog
 from app.api.openapi import A_PAGE, ANY_PROBLEM, Responses, refused
 from app.api.problems import NOT_FOUND, ProblemError
 from app.error_catalog import CATALOG, Entry, Slug
@@ -29,13 +29,13 @@ def error_routes(page: Page) -> APIRouter:
     @router.get("/errors", summary="Every documented error", response_model=Catalog, responses=_OR_A_PAGE)
     async def errors(request: Request, response: Response) -> Any:
         response.headers.update(_HEADERS)
-        return page(request, None) or Catalog.model_validate({"errors": list(CATALOG.values())})
+        return page(request, None) or Catalog.model_validate({"errors": [*CATALOG.values()]}, from_attributes=True)
 
     @router.head("/errors/{slug}", include_in_schema=False)
     @router.get(
         "/errors/{slug}",
         summary="One documented error; the `type` of a problem",
-        response_model=CatalogEntry,
+        response_model=Entry,
         responses=_OR_A_PAGE | refused(NOT_FOUND),
     )
     async def error(slug: str, request: Request, response: Response) -> Any:
@@ -43,6 +43,6 @@ def error_routes(page: Page) -> APIRouter:
             raise ProblemError(NOT_FOUND)
         response.headers.update(_HEADERS)
         entry = CATALOG[Slug(slug)]
-        return page(request, entry) or CatalogEntry.model_validate(entry)
+        return page(request, entry) or entry
 
     return router

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Final
 
 from app.api.openapi import Responses, answered, either, refused
@@ -12,32 +14,8 @@ from app.error_catalog import Slug
 from app.outbound.calls import CallError
 from app.outbound.status_table import Kind
 
-RECORD: Final[dict[str, Any]] = {
-    "id": 150713,
-    "customer_number": "C-1001",
-    "first_name": "Anna",
-    "last_name": "Example",
-    "email_address": "anna@example.com",
-    "updated_datetime": "2026-11-24T09:30:00Z",
-    "custom_fields": [{"custom_field_name": "SubscribeProfile", "value": "true"}],
-}
-ENVELOPE: Final[dict[str, Any]] = {
-    "id": "7f2c1c1e-5d0b-4a51-9a63-0c7a3f0f9f10",
-    "attempt": 0,
-    "notifications": [
-        {
-            "id": "150713",
-            "destination": "1796",
-            "scope": "customer/updated",
-            "tracking_guid": GUID,
-            "customer": RECORD,
-        }
-    ],
-}
-BODIES: Final[dict[str, Any]] = {
-    "envelope": {"summary": "iPaaS.com's envelope", "value": ENVELOPE},
-    "record": {"summary": "A bare customer record", "value": RECORD},
-}
+BODIES: Final[dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+RECORD: Final = BODIES["record"]["value"]
 
 
 def _failed(slug: Slug, error: CallError, external_id: str | None = None) -> Problem:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from app.telemetry.metrics import Metrics
 
 _NOT_READY = answered("Starting, stopping, or cut off from the database.", status=503, model=Readiness)
-
 _AS_TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 

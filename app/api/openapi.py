@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from http import HTTPStatus
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -15,9 +13,11 @@ from pydantic import BaseModel
 from app.api.problems import BROKEN, MEDIA_TYPE, OTHER_METHOD, Problem, Refusal
 
 Responses = dict[int | str, dict[str, Any]]
+Examples = Mapping[str, Problem]
 
 _JSON = "application/json"
 A_PAGE: Final = {"text/html": {"schema": {"type": "string"}}}  # for browsers
+_VIEWER: Final = {"type": "http", "scheme": "bearer", "description": "A key of VIEWER_API_KEY."}
 _NULL = "\0null"  # stands for null in examples: FastAPI drops what is None
 _HEADERS: Final = {
     name: {"description": what, "schema": {"type": "integer" if name == "Retry-After" else "string"}}
@@ -33,16 +33,12 @@ _HEADERS: Final = {
 
 
 def answered(
-    when: str,
-    *headers: str,
-    status: int = HTTPStatus.OK,
-    model: type[BaseModel] = Problem,
-    examples: Mapping[str, Problem] = MappingProxyType({}),
+    when: str, *headers: str, status: int = 200, model: type[BaseModel] = Problem, examples: Examples | None = None
 ) -> Responses:
     """An answer of this model, with examples by name."""
     told = {
         name: {"value": _replaced(each.model_dump(mode="json", exclude_unset=True), None, _NULL)}
-        for name, each in examples.items()
+        for name, each in (examples or {}).items()
     }
     content = {_JSON: {"examples": told}} if told else {}
     documented = {name: _HEADERS[name] for name in headers if name in _HEADERS}
@@ -71,14 +67,16 @@ def _both(one: Any, other: Any) -> Any:
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI, but that problems have their media type, examples their nulls, and answers an order."""
+    """FastAPI, but that problems have their media type, examples nulls, answers an order, and viewers a key."""
 
     def openapi(self) -> dict[str, Any]:
         """Made once."""
         if self.openapi_schema is None:
-            for method, operation in chain.from_iterable(
-                each.items() for each in super().openapi()["paths"].values()
-            ):
+            made = super().openapi()
+            made["components"]["securitySchemes"]["viewerKey"] = _VIEWER
+            for method, operation in chain.from_iterable(each.items() for each in made["paths"].values()):
+                if method == "get" and {"operatorKey": []} in operation.get("security", ()):
+                    operation["security"].append({"viewerKey": []})
                 operation["responses"] = _replaced(dict(sorted(operation["responses"].items())), _NULL, None)
                 for content in (answer.get("content", {}) for answer in operation["responses"].values()):
                     if content.get(_JSON, {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
@@ -101,5 +99,5 @@ ANY_PROBLEM: Final[Responses] = {
         "Whatever else goes wrong is a problem, too.",
         "Allow",
         examples={"internal error": BROKEN.problem(), "other method": OTHER_METHOD.problem()},
-    )[HTTPStatus.OK]
+    )[200]
 }

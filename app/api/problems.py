@@ -110,8 +110,7 @@ class ProblemError(HTTPException):
 
 
 NOT_JSON: Final = Refusal("Not JSON.", Slug.INVALID_REQUEST, 400, "The body is not JSON.")
-_NO_SCOPE = [Fault(pointer="/notifications/0/scope", detail="Field required.")]
-WRONG_SHAPE: Final = Refusal("A wrong shape.", Slug.INVALID_REQUEST, 422, "See `errors`.", errors=_NO_SCOPE)
+WRONG_SHAPE: Final = Refusal("A wrong shape.", Slug.INVALID_REQUEST, 422, "See `errors`.", errors=())
 NOT_FOUND: Final = Refusal("No such address.", Slug.NOT_FOUND, 404)
 OTHER_METHOD: Final = Refusal("Other method.", Slug.METHOD_NOT_ALLOWED, 405, sends={"Allow": "GET"})
 UNAVAILABLE: Final = Refusal(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 from fastapi import APIRouter, Request
 
 from app.api.answers import Rejection, Rejections
 from app.api.body import operator_router
-from app.api.security import Door
+from app.api.security import Door, address_of
 from app.engine.upkeep import Upkeep
 from app.ledger import reports
 from app.ledger.database import Database
@@ -19,25 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.api.problems import ProblemError
-    from app.telemetry.metrics import Metrics
 
-log = structlog.stdlib.get_logger("api")
 _PATHS = ("/webhooks/",)
 
 
-def rejections_to(upkeep: Upkeep, metrics: Metrics) -> Callable[[Request, ProblemError], None]:
+def rejections_to(upkeep: Upkeep) -> Callable[[Request, ProblemError], None]:
     """For the problem handler."""
 
     def note(request: Request, error: ProblemError) -> None:
-        path = request.url.path
-        if not path.startswith(_PATHS):
-            return
-        address = request.client.host if request.client else None
-        faults = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in error.problem.errors or ())
-        reason = f"{error.problem.detail} {faults}".rstrip()
-        metrics.rejection(error.slug.value)
-        upkeep.reject(error.status_code, error.slug.value, reason[:500], address)
-        log.warning("rejected", path=path, status=error.status_code, error=error.slug.value, address=address)
+        if request.url.path.startswith(_PATHS):
+            faults = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in error.problem.errors or ())
+            reason = f"{error.problem.detail} {faults}".rstrip()
+            upkeep.reject(error.status_code, error.slug.value, reason[:500], address_of(request))
 
     return note
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.attempt import Action, Subscription
+from app.connections import connection_id
 from app.ledger.stored import Stored
 
 TRANSFER_ID = "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10"
@@ -15,18 +16,9 @@ GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 _AS_CALLERS_SEE_IT = {"running": "accepted", "waiting": "accepted", "cancelled": "skipped"}
 
 
-def moment(seconds: float | None) -> str | None:
-    """A time as ISO 8601 in UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Moment = Annotated[
-    str,
-    BeforeValidator(lambda value: moment(value) if isinstance(value, float) else value),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-24T09:30:01.204Z"]}),
-]
+def one_of(values: Iterable[str]) -> WithJsonSchema:
+    """Shown as one of these; what another version has stored is told, too."""
+    return WithJsonSchema({"type": "string", "enum": list(values)})
 
 
 class Shown(BaseModel):
@@ -45,10 +37,11 @@ class Result(Shown):
     transfer_id: str = Field(examples=[TRANSFER_ID])
     tracking_guid: str = Field(examples=[GUID])
     customer_id: str | None = Field(examples=["150713"])
-    status: Literal["succeeded", "skipped", "accepted", "failed"]
-    action: Action | None
+    connection: str = Field(description="iPaaS.com's subscription id", examples=["default", "1796"])
+    status: Annotated[str, one_of(("succeeded", "skipped", "accepted", "failed"))]
+    action: Annotated[str, one_of(get_args(Action))] | None
     external_id: str | None = Field(description="The customer's id at Stamped.io", examples=["143491"])
-    subscription: Subscription | None
+    subscription: Annotated[str, one_of(get_args(Subscription))] | None
     reason: str | None
 
     @classmethod
@@ -56,7 +49,8 @@ class Result(Shown):
         """What has not ended yet is accepted, and says no more."""
         status = _AS_CALLERS_SEE_IT.get(transfer.status, transfer.status)
         silent = ("action", "subscription", "reason") if status == "accepted" else ()
-        return super().of(transfer, transfer_id=transfer.id, **{"status": status, **dict.fromkeys(silent), **told})
+        ids = {"transfer_id": transfer.id, "connection": connection_id(transfer.connection)}
+        return super().of(transfer, **ids | {"status": status, **dict.fromkeys(silent), **told})
 
 
 class Results(BaseModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Response, status
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from fastapi import APIRouter, Body, Path, Query, Response, status
+from pydantic import TypeAdapter, ValidationError
 
 from app.api import examples, refusals
 from app.api.answers import SyncCounts, SyncStarted, answer
@@ -14,29 +14,26 @@ from app.api.openapi import answered, either, refused
 from app.api.preferences import Wait
 from app.api.problems import ProblemError, wrong
 from app.api.results import Results
-from app.api.security import Door
+from app.api.security import Caller, Door
+from app.connections import Connections
 from app.engine import NoRecord, Operations
+from app.filters import SyncRequest
+from app.intake import chosen
 from app.ipaas.models import ID_PATTERN, CustomerRecord, Id, read_guid
 from app.ledger import reports
 from app.ledger.database import Database
 
-MAX_SYNC_IDS = 3000
 _CustomerId = Annotated[str, Path(description="iPaaS.com's", json_schema_extra={"pattern": ID_PATTERN})]
 _SyncId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+_ConnectionId = Annotated[str | None, Query(description="Needed where there are several")]
 _id = TypeAdapter(Id)
+_WRONG_CONNECTION = refusals.wrong_shape("/connection", "Say which connection is meant: 1796, 1797.")
 STARTED = answered("It runs in the background.", "Location", status=202, model=SyncStarted)
 _NO_SYNC = refused(refusals.NO_SYNC)
+_NOT_SENT = refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD)
 
 
-class SyncRequest(BaseModel):
-    """Which customers to send again."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
-
-    customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
-
-
-def sync_routes(operations: Operations, database: Database, door: Door) -> APIRouter:
+def sync_routes(operations: Operations, database: Database, door: Door, connections: Connections) -> APIRouter:
     """All need the operator's key."""
     router = operator_router("manual sync", door)
 
@@ -44,23 +41,21 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         "/customers/{customer_id}/sync",
         summary="Manual Sync of one customer",
         response_model=Results,
-        responses=either(
-            examples.TRANSFERRED,
-            refusals.OF_BODIES,
-            refused(refusals.NO_CUSTOMER_ID, refusals.NO_RECORD),
-        ),
+        responses=either(examples.TRANSFERRED, refusals.OF_BODIES, _WRONG_CONNECTION, _NOT_SENT),
     )
     async def sync_customer(
         customer_id: _CustomerId,
         preference: Wait,
+        by: Caller,
+        connection: _ConnectionId = None,
         record: Annotated[CustomerRecord | None, Body(examples=[examples.RECORD])] = None,
     ) -> Response:
         """Always sends: the record in the body, else iPaaS.com's, else the last one received."""
         if record is not None and record.id not in {None, customer_id.strip()}:
             raise wrong([{"pointer": "/id", "detail": "This is another customer than the one in the address."}])
         try:
-            wanted = _id.validate_python(customer_id)
-            outcome = await operations.sync_customer(wanted, record, preference.wait_seconds)
+            wanted, where = _id.validate_python(customer_id), chosen(connections, connection)
+            outcome = await operations.sync_customer(where, wanted, record, preference.wait_seconds, by)
         except ValidationError:
             raise ProblemError(refusals.NO_CUSTOMER_ID) from None
         except NoRecord:
@@ -71,11 +66,14 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
         "/syncs",
         summary="Manual Sync of up to 3,000 customers",
         status_code=status.HTTP_202_ACCEPTED,
-        responses=either(STARTED, refusals.OF_BODIES),
+        responses=either(STARTED, refusals.OF_BODIES, _WRONG_CONNECTION),
     )
-    async def sync_customers(wanted: SyncRequest, response: Response) -> SyncStarted:
+    async def sync_customers(
+        wanted: SyncRequest, response: Response, by: Caller, connection: _ConnectionId = None
+    ) -> SyncStarted:
         """Runs in the background; follow it at `Location`."""
-        return SyncStarted.at(response, await operations.sync_customers(wanted.customer_ids))
+        where = chosen(connections, connection)
+        return SyncStarted.at(response, await operations.sync_customers(where, wanted.customer_ids, by))
 
     @router.get("/syncs/{sync_id}", summary="How far a sync got", responses=_NO_SYNC)
     async def sync(sync_id: _SyncId) -> SyncCounts:
@@ -84,14 +82,10 @@ def sync_routes(operations: Operations, database: Database, door: Door) -> APIRo
             raise ProblemError(refusals.NO_SYNC)
         return SyncCounts(**counts)
 
-    @router.post(
-        "/syncs/{sync_id}/cancel",
-        summary="Cancel what has not begun of a sync",
-        responses=_NO_SYNC,
-    )
-    async def cancel_sync(sync_id: _SyncId) -> SyncCounts:
+    @router.post("/syncs/{sync_id}/cancel", summary="Cancel what has not begun of a sync", responses=_NO_SYNC)
+    async def cancel_sync(sync_id: _SyncId, by: Caller) -> SyncCounts:
         await sync(sync_id)
-        await operations.cancel_sync(sync_id)
+        await operations.cancel_sync(sync_id, by)
         return await sync(sync_id)
 
     return router

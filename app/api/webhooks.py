@@ -13,8 +13,10 @@ from app.api.answers import answer
 from app.api.body import read_json
 from app.api.openapi import ANY_PROBLEM, either
 from app.api.preferences import Wait, read_preference
+from app.api.problems import ProblemError
 from app.api.results import GUID, Results
 from app.api.security import Door
+from app.connections import Connections
 from app.engine import Engine
 from app.intake import read_intake
 from app.ipaas.models import BareRecord, Envelope
@@ -32,20 +34,23 @@ async def _what_is_read(
     preference: Wait,
     body: Annotated[Envelope | BareRecord, Body(openapi_examples=examples.BODIES)],
     x_correlation_id: Annotated[str, Header(description="For a missing tracking GUID", examples=[GUID])] = "",
-    idempotency_key: Annotated[str, Header(description="The same for a bare record", examples=[GUID])] = "",
+    idempotency_key: Annotated[str, Header(description="For a bare record and its repeats", examples=[GUID])] = "",
 ) -> None:
     """What the webhook reads by hand, for the documentation alone."""
 
 
-def webhook_routes(engine: Engine, door: Door, connection: str) -> APIRouter:
-    """The webhook of one connection."""
+_WRONG = refusals.wrong_shape("/notifications/0/scope", "Field required.")
+
+
+def webhook_routes(engine: Engine, door: Door, connections: Connections) -> APIRouter:
+    """Each key opens the webhook of its connection."""
     router = APIRouter(tags=["webhook"], route_class=_Direct)
 
     @router.post(
         "/webhooks/customers",
         summary="Customers created or changed in iPaaS.com",
         response_model=Results,
-        responses=either(examples.TRANSFERRED, refusals.OF_KEYS, refusals.OF_BODIES, ANY_PROBLEM),
+        responses=either(examples.TRANSFERRED, refusals.OF_BODIES, _WRONG, refusals.OF_HOOKS, ANY_PROBLEM),
         dependencies=[Security(door), Depends(_what_is_read)],
     )
     async def receive(request: Request) -> Response:
@@ -54,9 +59,11 @@ def webhook_routes(engine: Engine, door: Door, connection: str) -> APIRouter:
         A 200 or a problem is the final word, and a repeat is the caller's. A 202 is a promise: that transfer
         survives any crash and is retried by the service itself.
         """
-        door.require(request)
+        connection = connections.mine(door.require(request).name)
         preference = read_preference(request.headers.getlist("prefer"))
-        news = read_intake(await read_json(request), request.headers, connection)
+        news = read_intake(await read_json(request), request.headers, connection.scope)
+        if not all(connection.serves(new.destination) for new in news):
+            raise ProblemError(refusals.OTHER_DESTINATION)
         return answer(await engine.run(news, preference.wait_seconds), preference)
 
     return router

@@ -12,7 +12,8 @@ import httpx
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.settings import Secret, Secrets, Url
+from app.keys import read_key, split_keys
+from app.settings import Keys, Secrets, Url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -63,7 +64,8 @@ class _Environment(BaseSettings):
     )
 
     ipaas_stamped_url: Url = _URL
-    operator_api_key: Secret | None = None
+    operator_api_key: Keys | None = None
+    viewer_api_key: Keys | None = None
     ipaas_webhook_api_key: Secrets | None = None
 
 
@@ -91,11 +93,12 @@ class Service:
             found = _Environment()
         except (ValidationError, UnicodeDecodeError) as error:
             raise ServiceProblem(_own_body(_BAD_SETTINGS, _reason(error), "Correct that.")) from None
-        operator, webhook = found.operator_api_key, found.ipaas_webhook_api_key
-        keys: dict[Door, str | None] = {
-            "operator": operator.get_secret_value() if operator else None,
-            "webhook": webhook.get_secret_value().partition(",")[0] if webhook else None,
-        }
+        person, webhook = found.operator_api_key or found.viewer_api_key, found.ipaas_webhook_api_key
+        keys: dict[Door, str | None] = dict.fromkeys(_KEY_NAMES)  # of several, the first
+        if person is not None:
+            keys["operator"] = read_key("operator", split_keys(person.get_secret_value())[0]).secret
+        if webhook is not None:
+            keys["webhook"] = split_keys(webhook.get_secret_value())[0]
         return cls(found.ipaas_stamped_url, keys, _transport())
 
     def __enter__(self) -> Self:

@@ -2,97 +2,107 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from app.cli.options import Json, Since, given
-from app.cli.output import clean, message_of, moment, talking
+from app.cli.options import (
+    Connection,
+    Customer,
+    Error,
+    Group,
+    Json,
+    Since,
+    StampedStatus,
+    Until,
+    as_options,
+    given,
+)
+from app.cli.output import clean, moment, talking
 
 if TYPE_CHECKING:
-    from app.cli.client import Service
     from app.cli.output import Output
 
-_SAMPLES = 5
+_MOST = 200  # the service tells no more groups
 
 
-def errors(
+def errors(  # noqa: PLR0913 - the filters
     *,
+    customer: Customer = None,
+    error: Error = None,
+    stamped_status: StampedStatus = None,
+    group: Group = None,
     since: Since = None,
+    until: Until = None,
+    connection: Connection = None,
     catalog: Annotated[
         bool, typer.Option("--catalog", help="Every documented error, whether met or not.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show failed transfers by error, with the documented resolution."""
-    if catalog and since:
-        message = "--catalog lists all, so --since has no place"
+    """Show failed transfers, those that failed alike together, with the documented resolution.
+
+    Without --since: those of the last 24 hours.
+    """
+    narrowed = given(
+        customer_id=customer,
+        error=error,
+        stamped_status=stamped_status,
+        group=group,
+        since=since,
+        until=until,
+        connection=connection,
+    )
+    if catalog and narrowed:
+        message = "--catalog lists all, so nothing can narrow it"
         raise typer.BadParameter(message)
     with talking(json=as_json) as (service, out):
         entries = service.errors()
         if catalog:
             _show_catalog(out, entries)
             return
-        groups = _groups(service, {entry["slug"]: entry for entry in entries}, since)
+        found = service.get("/errors/groups", narrowed)
+        groups = _explained(found["items"], entries)
         if out.json:
-            out.document({"total": sum(group["count"] for group in groups), "groups": groups})
-            return
-        for group in groups:
-            _show_group(out, group, since)
-        if not groups:
-            out.line("No transfer has failed.", style="green")
+            total = sum(each["count"] for each in groups)
+            out.document({"since": found["since"], "until": found["until"], "total": total, "groups": groups})
+        else:
+            _show(out, groups, {**narrowed, "since": found["since"], "until": found["until"]})
 
 
-def _groups(service: Service, entries: dict[str, Any], since: str | None) -> list[dict[str, Any]]:
-    """The most frequent first."""
-    groups: dict[str, dict[str, Any]] = {}
-    for page in service.transfers(given(status="failed", since=since), None):
-        for item in page["items"]:  # newest first
-            slug = item["error"] or "unknown"
-            entry = entries.get(slug, {})
-            group = groups.setdefault(
-                slug,
-                {
-                    "error": slug,
-                    "title": entry.get("title", slug),
-                    "count": 0,
-                    "first_at": None,
-                    "last_at": item["created_at"],
-                    "description": entry.get("description"),
-                    "resolution": entry.get("resolution"),
-                    "messages": Counter(),
-                    "latest": [],
-                },
-            )
-            group["count"] += 1
-            group["first_at"] = item["created_at"]
-            group["messages"][message_of(item)] += 1
-            if len(group["latest"]) < _SAMPLES:
-                latest = {"transfer_id": item["transfer_id"], "customer_id": item["customer_id"]}
-                group["latest"].append(latest)
-    for group in groups.values():
-        often = group["messages"].most_common(_SAMPLES)
-        group["messages"] = [{"message": message, "count": count} for message, count in often]
-    return sorted(groups.values(), key=lambda group: -int(group["count"]))
+def _explained(items: list[dict[str, Any]], entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With what the catalogue has about each."""
+    known = {entry["slug"]: entry for entry in entries}
+    told = ("description", "resolution")
+    return [item | {name: known.get(item["error"], {}).get(name) for name in told} for item in items]
 
 
-def _show_group(out: Output, group: dict[str, Any], since: str | None) -> None:
-    out.console.print(Text.assemble((clean(group["title"]), "bold red"), f"  {group['count']:,}"))
-    first, last = moment(group["first_at"]), moment(group["last_at"])
-    out.line(f"  {first}" if first == last else f"  {first} to {last}", style="dim")
-    for each in group["messages"]:
-        out.line(f"  {each['count']:,} x {each['message']}")
-    _explain(out, group)
-    for each in group["latest"]:
-        out.line(f"  customer {clean(each['customer_id'])}: ipaas-stamped show {clean(each['transfer_id'])}")
-    if group["count"] > len(group["latest"]):
-        out.line(f"  … and more: ipaas-stamped transfers --status failed --error {clean(group['error'])} --all")
-    narrowed = f" --since {since}" if since else ""
-    out.line(
-        f"  Run them again: ipaas-stamped retry --failed --error {clean(group['error'])}{narrowed}", style="dim"
-    )
+def _show(out: Output, groups: list[dict[str, Any]], narrowed: dict[str, str | int]) -> None:
+    first, last = moment(str(narrowed["since"])), moment(str(narrowed["until"]))
+    if not groups:
+        out.line(f"No transfer failed that was received from {first} to {last}.", style="green")
+        return
+    for slug in dict.fromkeys(group["error"] for group in groups):
+        mine = [group for group in groups if group["error"] == slug]
+        total = sum(group["count"] for group in mine)
+        out.console.print(Text.assemble((clean(mine[0]["title"]), "bold red"), f"  {total:,}"))
+        for group in mine:
+            _show_group(out, group, narrowed)
+        _explain(out, mine[0])
+    more = "; there are more groups" if len(groups) == _MOST else ""
+    out.line(f"Received from {first} to {last}{more}.", style="dim")
+
+
+def _show_group(out: Output, group: dict[str, Any], narrowed: dict[str, str | int]) -> None:
+    customers = f"{group['customers']:,} customer{'' if group['customers'] == 1 else 's'}"
+    out.line(f"  {group['count']:,} x {clean(group['message'])}")
+    first, last = moment(group["first_seen"]), moment(group["last_seen"])
+    out.line(f"    {customers}, {first}" if first == last else f"    {customers}, {first} to {last}", style="dim")
+    out.line(f"    The newest: ipaas-stamped show {clean(group['transfer_id'])}", style="dim")
+    options = as_options({**narrowed, "group": clean(group["group"])})
+    out.line(f"    All of them: ipaas-stamped transfers --status failed {options} --all", style="dim")
+    out.line(f"    Run them again: ipaas-stamped retry --failed {options}", style="dim")
 
 
 def _show_catalog(out: Output, entries: list[dict[str, Any]]) -> None:

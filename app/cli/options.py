@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.error_catalog import Slug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -52,8 +56,26 @@ Since = Annotated[
     str | None,
     typer.Option(help="Received since: 30m, 2h, 3d, a date or a time.", callback=read_since, metavar="TIME"),
 ]
+Until = Annotated[
+    str | None, typer.Option(help="Received before: written like --since.", callback=read_since, metavar="TIME")
+]
+StampedStatus = Annotated[
+    int | None,
+    typer.Option(min=100, max=599, help="Only where Stamped.io answered this status.", metavar="STATUS"),
+]
+Group = Annotated[str | None, typer.Option(metavar="GROUP", help="Only those that failed alike, see `errors`.")]
+Customer = Annotated[str | None, typer.Option(metavar="ID", help="Only this iPaaS.com customer id.")]
+Connection = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of this connection; sync needs it where there are several.")
+]
 
 
-def given(**values: str | None) -> dict[str, str | int]:
-    """Those that are set, as query parameters."""
+def given(**values: str | int | None) -> dict[str, str | int]:
+    """Those that are set, as the service names them."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def as_options(narrowed: Mapping[str, str | int]) -> str:
+    """What was given, to be given again."""
+    names = {name: name.removesuffix("_id").replace("_", "-") for name in narrowed}
+    return " ".join(f"--{names[name]} {shlex.quote(str(value))}" for name, value in narrowed.items())

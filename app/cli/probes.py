@@ -14,7 +14,7 @@ from app.cli.schema import check_database
 from app.clock import Clock
 from app.connections import Connection, Connections
 from app.error_catalog import CATALOG, Slug
-from app.health import advice
+from app.health import TITLES, advice
 from app.ledger.engines import url_of
 from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError
@@ -49,11 +49,10 @@ def ask_service(service: Service) -> list[Check] | None:
     except ServiceProblem as problem:
         return [Check("service", "warn", problem.body["detail"], problem.body["resolution"])]
     checks = [Check("service", body["status"], f"runs at {service.url}")]
-    checks += [
-        Check("service", each["status"], f"{each['name']} is not well", str(each.get("hint", "")))
-        for each in body["checks"]
-        if each["status"] != "ok"
-    ]
+    for each in body["checks"]:
+        if each["status"] != "ok":
+            title = TITLES.get(each["name"], each["name"])
+            checks.append(Check("service", each["status"], f"{title} is not well", str(each.get("hint", ""))))
     return checks
 
 
@@ -61,7 +60,7 @@ def check_all(running: list[Check] | None, service: Service) -> list[Check]:
     """All checks, in order. Raises SettingsFault."""
     redactor = Redactor()
     settings = _settings(running, service)
-    connections = Connections(settings, partial(Connection.of, redactor, Clock(), None, None))
+    connections = Connections(settings, redactor, partial(Connection.of, redactor, Clock(), None, None))
     url = url_of(settings, redactor)
     status, detail, hint = check_database(url, redactor)
     none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from app.cli.output import clean, moment, problem_lines, styled, what_became
+from app.outbound.noting import SYSTEMS
 
 if TYPE_CHECKING:
     from app.cli.output import Output
@@ -38,6 +39,10 @@ def tell(out: Output, transfer: dict[str, Any], *, revealed: bool) -> None:
         out.line(f"  {moment(transfer['finished_at'])} ", styled(transfer["status"]))
     elif transfer["next_attempt_at"]:
         out.line(f"  {moment(transfer['next_attempt_at'])}  next try")
+    for deed in transfer.get("trail", ()):
+        where = f"from {clean(deed['where'])}" if deed["where"] else ""
+        done = f"{clean(deed['what'])} by {clean(deed['who'])} ({clean(deed['via'])})"
+        out.line(f"  {moment(deed['at'])}  {done} {where}".rstrip())
     if transfer["error"]:
         out.line(str(transfer["error"]["title"]), style="bold red")
         for line in problem_lines(transfer["error"]):
@@ -53,12 +58,13 @@ def _attempt(out: Output, number: int, attempt: dict[str, Any]) -> None:
     ]
     steps = f"({', '.join(parts)})" if parts else ""
     out.line(f"  {moment(attempt['started_at'])}  try {number}", styled(attempt["outcome"]), took, steps)
-    stamped = attempt["stamped"] or {}
-    if stamped.get("operation"):
-        status = f"HTTP status {stamped['status']}" if stamped.get("status") else "no answer"
-        said = f": {clean(stamped['message'])}" if stamped.get("message") else ""
-        out.line(f"    Stamped.io, {clean(stamped['operation'])}: {status}{said}", style="dim")
-    elif attempt["detail"]:
+    for call in attempt["calls"]:
+        system, operation = SYSTEMS.get(call["system"], clean(call["system"])), clean(call["operation"])
+        came = f"HTTP status {call['status']}" if call["status"] else "no answer"
+        said = f": {clean(call['message'])}" if call["message"] else ""
+        line = f"    {system}, {operation}, try {call['try']}: {came} in {_duration(call['seconds'])}{said}"
+        out.line(line, style="dim" if call["outcome"] == "ok" else "")
+    if attempt["detail"] and not attempt["calls"]:
         out.line(f"    {clean(attempt['detail'])}", style="dim")
 
 

@@ -6,12 +6,13 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.client import path_of
-from app.cli.options import Json, read_input
+from app.cli.options import Connection, Json, read_input
 from app.cli.output import clean, talking
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def sync(  # noqa: PLR0913 - ways to name what to sync
     cancel_id: Annotated[
         str | None, typer.Option("--cancel", metavar="SYNC", help="Cancel what has not begun of a sync.")
     ] = None,
+    connection: Connection = None,
     as_json: Json = False,
 ) -> None:
     """Send customers to Stamped.io again, up to 3,000 at once (Manual Sync).
@@ -58,7 +60,8 @@ def sync(  # noqa: PLR0913 - ways to name what to sync
             return
         sync_id = follow_id
         if sync_id is None:
-            sync_id = service.post("/syncs", {"customer_ids": wanted}).body["sync_id"]
+            where = "" if connection is None else f"?{urlencode({'connection': connection})}"
+            sync_id = service.post(f"/syncs{where}", {"customer_ids": wanted}).body["sync_id"]
         if not wait:
             started(out, sync_id)
             return

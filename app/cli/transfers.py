@@ -9,11 +9,22 @@ import typer
 from rich.table import Table
 
 from app.cli.client import path_of
-from app.cli.options import Error, Json, Since, TransferId, given
+from app.cli.options import (
+    Connection,
+    Customer,
+    Error,
+    Group,
+    Json,
+    Since,
+    StampedStatus,
+    TransferId,
+    Until,
+    given,
+)
 from app.cli.output import clean, moment, results, styled, talking, what_became
-from app.cli.privacy import masked
 from app.cli.story import tell
 from app.cli.sync import follow, started
+from app.privacy import masked
 
 if TYPE_CHECKING:
     from app.cli.client import Service
@@ -29,9 +40,13 @@ def transfers(  # noqa: PLR0913 - the filters
     status: Annotated[
         Status | None, typer.Option(help="Only this status.", metavar="|".join(get_args(Status)))
     ] = None,
-    customer: Annotated[str | None, typer.Option(metavar="ID", help="Only this iPaaS.com customer id.")] = None,
+    customer: Customer = None,
     error: Error = None,
+    stamped_status: StampedStatus = None,
+    group: Group = None,
     since: Since = None,
+    until: Until = None,
+    connection: Connection = None,
     tracking_guid: Annotated[str | None, typer.Option(metavar="GUID", help="Only this tracking GUID.")] = None,
     sync_id: Annotated[str | None, typer.Option("--sync", metavar="SYNC", help="Only those of this sync.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
@@ -43,7 +58,11 @@ def transfers(  # noqa: PLR0913 - the filters
         status=status,
         customer_id=customer,
         error=error,
+        stamped_status=stamped_status,
+        group=group,
         since=since,
+        until=until,
+        connection=connection,
         tracking_guid=tracking_guid,
         sync_id=sync_id,
     )
@@ -91,22 +110,36 @@ def retry(  # noqa: PLR0913 - one, or many by filter
     transfer_id: Annotated[str | None, typer.Argument(metavar="ID", help="The transfer's id.")] = None,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed, instead of one.")] = False,
+    customer: Customer = None,
     error: Error = None,
+    stamped_status: StampedStatus = None,
+    group: Group = None,
     since: Since = None,
+    until: Until = None,
+    connection: Connection = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before running many.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
     as_json: Json = False,
 ) -> None:
     """Run a transfer again, or with --failed all of them. Exit code 1 when any failed again."""
-    if (transfer_id is None) is not failed or (transfer_id is not None and (error or since)):
-        message = "give one ID, or --failed, which --error and --since can narrow"
+    narrowed = given(
+        customer_id=customer,
+        error=error,
+        stamped_status=stamped_status,
+        group=group,
+        since=since,
+        until=until,
+        connection=connection,
+    )
+    if (transfer_id is None) is not failed or (transfer_id is not None and narrowed):
+        message = "give one ID, or --failed, which --error, --since and the others can narrow"
         raise typer.BadParameter(message)
     code = 0
     with talking(json=as_json) as (service, out):
         if transfer_id is None:
-            narrowed = {"status": "failed", **given(error=error, since=since)}
-            code = _retry_many(service, out, narrowed, dry_run=dry_run, ask=not yes, wait=wait)
+            wanted = {"status": "failed", **narrowed}
+            code = _retry_many(service, out, wanted, dry_run=dry_run, ask=not yes, wait=wait)
         elif dry_run:
             code = _would_retry(service, out, transfer_id)
         else:

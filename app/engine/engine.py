@@ -22,6 +22,7 @@ from app.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from app.attempt import Progress
     from app.clock import Clock
     from app.connections import Connections
     from app.engine.runner import Key
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.ledger.stored import Stored
+    from app.ledger.trail import By
     from app.ledger.triggers import Entered, NewTransfer
 
     _Look = Callable[[Stored], Watch]
@@ -71,7 +73,7 @@ class Engine:
         self._clock = clock
         self._wait_seconds = wait_seconds
         self.pulse = Pulse(database, clock)
-        self.upkeep = Upkeep(database, clock, retention_days)
+        self.upkeep = Upkeep(database, clock, retention_days, metrics or Metrics())
         self.entry = Entry(database, self.pulse, self.settle, connections)
         ports = Ports(changed=self._changed, due=self._due, loaded=self._loaded, lost=self._lost)
         self._runner = Runner(
@@ -142,11 +144,11 @@ class Engine:
                 return [await self._outcome(*entered[0], deadline)]
             return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
 
-    async def rerun(self, seq: int, wait_seconds: float | None = None) -> Outcome | None:
+    async def rerun(self, seq: int, wait_seconds: float | None = None, by: By | None = None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline, owner = self._patience(wait_seconds)
         with self._watchers.watching() as watch:
-            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner)))
+            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner, by)))
             return await self._outcome(*entered, deadline) if entered else None
 
     def settle(self, *changed: Stored) -> None:
@@ -180,7 +182,7 @@ class Engine:
         return entered
 
     async def _rerun(
-        self, seq: int, watch: _Look, deadline: float, owner: str | None
+        self, seq: int, watch: _Look, deadline: float, owner: str | None, by: By | None
     ) -> tuple[Entered, Watch] | None:
         try:
             entered = await self._database.run(
@@ -190,6 +192,7 @@ class Engine:
                 self.pulse.now(),
                 fetch=self._connections.fetches(),
                 promised=owner is None,
+                by=by,
             )
         except DatabaseGone:
             raise NotTaking from None
@@ -203,9 +206,9 @@ class Engine:
         self._begin(entered, deadline)
         return look
 
-    def _begin(self, entered: Entered, deadline: float, load_seconds: float = 0.0) -> None:
+    def _begin(self, entered: Entered, deadline: float, progress: Progress | None = None) -> None:
         if entered.claim is not None:
-            self._runner.attempt(entered.claim, deadline, load_seconds)
+            self._runner.attempt(entered.claim, deadline, progress)
         elif entered.loads:
             self._runner.load(entered.transfer, deadline)
         if entered.ended or entered.transfer.status == "accepted":
@@ -257,10 +260,10 @@ class Engine:
     def _changed(self, transfers: Iterable[Stored]) -> None:
         self._watchers.tell(transfers)
 
-    def _loaded(self, entered: Entered, seconds: float) -> None:
+    def _loaded(self, entered: Entered, progress: Progress) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""
         self._changed([entered.transfer])
-        self._begin(entered, self._clock.monotonic() + self._wait_seconds, seconds)
+        self._begin(entered, self._clock.monotonic() + self._wait_seconds, progress)
         if entered.claim is None:
             self._claim_if_watched(entered.transfer)
 

@@ -1,12 +1,17 @@
-"""What operators do by hand: sync one or many customers, re-run, cancel. A run by hand repeats nothing."""
+"""What operators do by hand: sync one or many customers, re-run, cancel. A run by hand repeats nothing.
+
+Who does it stands in the trail, written in the same transaction.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
+import structlog
+
 from app.engine.engine import Engine, NotTaking, Outcome
-from app.ledger import bulk, reports, triggers
+from app.ledger import bulk, reports, trail, triggers
 from app.ledger.faults import DatabaseGone
 from app.ledger.stored import Stored, new_id
 
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
     from app.ledger.database import Database
     from app.ledger.reports import Filter
     from app.ledger.session import Session
+    from app.ledger.trail import By
+
+log = structlog.stdlib.get_logger("operators")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +43,12 @@ class Operations:
         self._database = database
 
     async def sync_customer(
-        self, connection: Connection, customer_id: str, record: CustomerRecord | None, wait_seconds: float | None
+        self,
+        connection: Connection,
+        customer_id: str,
+        record: CustomerRecord | None,
+        wait_seconds: float | None,
+        by: By,
     ) -> Outcome:
         """Send one customer: the given record, else iPaaS.com's, else the newest received. Raises NoRecord."""
         fetch = connection.ipaas is not None
@@ -45,52 +58,66 @@ class Operations:
                 raise NoRecord
         guid = str(uuid4())
         new = triggers.NewTransfer(
-            connection.scope, customer_id, guid, trigger="manual", record=record, fetch=fetch
+            connection.scope, customer_id, guid, trigger="manual", record=record, fetch=fetch, by=by
         )
         outcomes = await self._engine.run([new], wait_seconds)
         return outcomes[0]
 
-    async def sync_customers(self, connection: Connection, customer_ids: Sequence[str]) -> str:
+    async def sync_customers(self, connection: Connection, customer_ids: Sequence[str], by: By) -> str:
         """Send all of these in the background; the id of the sync to follow."""
-        return await self._open("customers", connection.scope, list(dict.fromkeys(customer_ids)))
+        return await self._open("customers", connection.scope, list(dict.fromkeys(customer_ids)), by)
 
     async def count(self, wanted: Filter) -> int:
         """How many transfers `retry_all` would run again."""
         return await self._read(reports.count, wanted)
 
-    async def retry_all(self, wanted: Filter) -> str:
+    async def retry_all(self, wanted: Filter, by: By) -> str:
         """Run all of these again in the background; the id of the sync to follow."""
-        return await self._open("retry", bulk.EVERY, await self._read(reports.seqs, wanted))
+        return await self._open("retry", bulk.EVERY, await self._read(reports.seqs, wanted), by)
 
-    async def retry(self, transfer: Stored, wait_seconds: float | None) -> Outcome | None:
+    async def retry(self, transfer: Stored, wait_seconds: float | None, by: By) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
-        return await self._engine.rerun(transfer.seq, wait_seconds)
+        return await self._engine.rerun(transfer.seq, wait_seconds, by)
 
-    async def cancel(self, transfer: Stored) -> Stored | None:
+    async def cancel(self, transfer: Stored, by: By) -> Stored | None:
         """Take back a trigger that has not begun; what it replaced is wanted again. None = it has begun."""
-        changed = await self._write(triggers.cancel, transfer.seq, self._now())
+        changed = await self._write(triggers.cancel, transfer.seq, self.now(), by)
         if changed is None:
             return None
         self._engine.settle(*changed)
         return changed[0]
 
-    async def cancel_sync(self, sync_id: str) -> None:
+    async def cancel_sync(self, sync_id: str, by: By) -> None:
         """Take back what has not begun of a sync, some at a time. Idempotent."""
-        seqs = await self._write(bulk.close_sync, sync_id, self._now())
+        seqs = await self._write(bulk.close_sync, sync_id, self.now(), by)
         for first in range(0, len(seqs), bulk.BLOCK):
             some = seqs[first : first + bulk.BLOCK]
-            self._engine.settle(*await self._write(bulk.cancel_some, some, self._now()))
+            self._engine.settle(*await self._write(bulk.cancel_some, some, self.now()))
 
-    async def _open(self, kind: bulk.Kind, scope: str, items: list[str] | list[int]) -> str:
+    async def reveal(self, transfer: Stored, by: By) -> None:
+        """Its record is about to be shown in clear: the log says so, and its trail, once an hour for the same.
+
+        To who does not act it is shown masked.
+        """
+        if not transfer.record or not by.acts:
+            return
+        ids = {"transfer_id": transfer.id, "tracking_guid": transfer.tracking_guid}
+        log.info("record shown", **ids, customer_id=transfer.customer_id, who=by.who, address=by.where)
+        now = self.now()
+        if not await self._read(trail.has_revealed, transfer.seq, by, now):
+            await self._write(trail.note, by, "revealed", now, seq=transfer.seq)
+
+    async def _open(self, kind: bulk.Kind, scope: str, items: list[str] | list[int], by: By) -> str:
         if not self._engine.taking:
             raise NotTaking
-        now = self._now()
+        now = self.now()
         sync_id = new_id(now)
-        await self._write(bulk.open_sync, sync_id, scope, kind, items, now)
+        await self._write(bulk.open_sync, sync_id, scope, kind, items, now, by)
         self._engine.entry.wake()
         return sync_id
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """By the clock that all replicas share."""
         return self._engine.pulse.now()
 
     async def _read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.faults import DatabaseGone
+from app.outbound import noting
 from app.outbound.tries import Tries
 from app.telemetry.logs import lines_about
 from app.transfer import Transfer, load_record
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered
+    from app.outbound.noting import Call
     from app.telemetry.metrics import Metrics
 
 log = structlog.stdlib.get_logger("transfer")
@@ -56,7 +59,7 @@ class Ports:
 
     changed: Callable[[Iterable[Stored]], None]
     due: Callable[[Claim], None]
-    loaded: Callable[[Entered, float], None]
+    loaded: Callable[[Entered, Progress], None]
     lost: Callable[[Stored, Claim | None], None]
 
 
@@ -83,10 +86,10 @@ class Runner:
         self._unit_seconds = unit_seconds
         self.running: dict[asyncio.Task[None], Key] = {}
 
-    def attempt(self, claim: Claim, deadline: float, load_seconds: float = 0.0) -> asyncio.Task[None]:
+    def attempt(self, claim: Claim, deadline: float, loaded: Progress | None = None) -> asyncio.Task[None]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
         customer = claim.customer
-        progress = Progress(seconds={"load": load_seconds})
+        progress = loaded or Progress(seconds={"load": 0.0})
         return self._start((customer.connection, customer.customer_id), self._attempt(claim, progress, deadline))
 
     def load(self, claimed: Stored, deadline: float) -> asyncio.Task[None]:
@@ -171,7 +174,7 @@ class Runner:
         lead = claim.lead
         with _named(lead):
             began = self._clock.monotonic()
-            tries = self._tries(deadline, claim.customer.owner)
+            tries = self._tries(deadline, claim.customer.owner, progress)
             if lead.debug:
                 log.info("attempt begins", number=lead.attempts, destination=lead.destination)
             connection = self._connections.of(lead.connection)
@@ -197,7 +200,8 @@ class Runner:
     async def _load(self, claimed: Stored, deadline: float) -> None:
         with _named(claimed):
             began = self._clock.monotonic()
-            progress, tries = Progress(), self._tries(deadline, claimed.owner)
+            progress = Progress()
+            tries = self._tries(deadline, claimed.owner, progress)
             change = Change(claimed.customer_id or "", claimed.tracking_guid, claimed.destination)
             connection = self._connections.of(claimed.connection)
             found: list[Any] = []
@@ -208,29 +212,32 @@ class Runner:
 
             failure = await self._guarded(load())
             if failure is None:
-                await self._take_its_place(claimed, found[0], progress.seconds["load"])
+                progress.names = found[0].names
+                await self._take_its_place(claimed, found[0], progress)
                 return
             seconds = self._clock.monotonic() - began
             await self._not_loaded(claimed, self._result(progress, failure, tries), seconds)
 
-    async def _take_its_place(self, claimed: Stored, record: Any, seconds: float) -> None:
+    async def _take_its_place(self, claimed: Stored, record: Any, progress: Progress) -> None:
         consent = self._connections.of(claimed.connection).mapping.readable_consent(record)
+        calls = self._calls(progress)
 
         async def enter() -> Entered | None:
             owner = claimed.owner if claimed.owner == self._pulse.replica else None
-            return await self._database.run(triggers.loaded, claimed, record, consent, owner, self._pulse.now())
+            given = (record, consent, owner, self._pulse.now(), calls)
+            return await self._database.run(triggers.loaded, claimed, *given)
 
         try:
             entered = await self._until_written(enter)
         except Exception:
             log.exception("a loaded record cannot be kept")
-            result = AttemptResult(Progress(), self._pulse.now(), _BROKEN)
-            await self._not_loaded(claimed, result, seconds)
+            result = AttemptResult(Progress(), self._pulse.now(), _BROKEN, calls=calls)
+            await self._not_loaded(claimed, result, progress.seconds["load"])
             return
         if entered is None:
             self._ports.lost(claimed, None)
         else:
-            self._ports.loaded(entered, seconds)
+            self._ports.loaded(entered, progress)
 
     async def _not_loaded(self, claimed: Stored, result: AttemptResult, seconds: float) -> None:
         failed = await self._kept(attempts.not_loaded, claimed, claimed.connection, result)
@@ -284,7 +291,12 @@ class Runner:
         unanswered_at = None
         if tries.unanswered_at is not None:
             unanswered_at = now - (self._clock.monotonic() - tries.unanswered_at)
-        return AttemptResult(progress, now, failure, unanswered_at, answered_at)
+        return AttemptResult(progress, now, failure, unanswered_at, answered_at, self._calls(progress))
+
+    def _calls(self, progress: Progress) -> str:
+        """As they are kept, by the time that is this replica's."""
+        hide = partial(self._connections.redactor.text, names=progress.names)
+        return noting.dump(progress.calls, self._pulse.now() - self._clock.monotonic(), hide)
 
     async def _kept(self, work: Callable[..., T], claimed: Any, scope: str, result: AttemptResult) -> T:
         """Written at last. What cannot be written ends the attempt as an error of ours, in doubt."""
@@ -312,8 +324,8 @@ class Runner:
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
 
-    def _tries(self, deadline: float, owner: str | None) -> Tries:
-        return _FencedTries(deadline, self._clock, lambda: self._may_go_on(owner))
+    def _tries(self, deadline: float, owner: str | None, progress: Progress) -> Tries:
+        return _FencedTries(deadline, self._clock, progress.calls, lambda: self._may_go_on(owner))
 
     async def _may_go_on(self, owner: str | None) -> None:
         """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
@@ -329,8 +341,10 @@ class Runner:
 class _FencedTries(Tries):
     """Asks before each try."""
 
-    def __init__(self, deadline: float, clock: Clock, before: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(deadline, clock)
+    def __init__(
+        self, deadline: float, clock: Clock, calls: list[Call], before: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(deadline, clock, calls)
         self._before = before
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:

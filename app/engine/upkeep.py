@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.ledger.database import Database
     from app.ledger.session import Session
+    from app.telemetry.metrics import Metrics
 
 log = structlog.stdlib.get_logger("upkeep")
 
@@ -29,7 +30,8 @@ _MOST_BUFFERED = 1000
 class Upkeep:
     """Runs beside the engine; a database that is away is tried again later."""
 
-    def __init__(self, database: Database, clock: Clock, retention_days: float) -> None:
+    def __init__(self, database: Database, clock: Clock, retention_days: float, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._database = database
         self._clock = clock
         self._retention_days = retention_days
@@ -37,6 +39,8 @@ class Upkeep:
 
     def reject(self, status: int, error: str, reason: str, address: str | None) -> None:
         """Note a request that never became a transfer. Buffered, so that a flood of them costs no writes."""
+        self._metrics.rejection(error)
+        log.warning("rejected", status=status, error=error, address=address)
         at = self._clock.now().timestamp()
         row = {"at": at, "status": status, "error": error, "reason": reason, "address": address}
         self._rejections.append(row)

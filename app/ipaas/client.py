@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from app.ipaas.models import is_endless, is_plain, linked, read_record
 from app.outbound.calls import CallError
 from app.outbound.http_client import NOT_JSON, JsonClient
+from app.outbound.noting import NOTING
 from app.outbound.status_table import Kind, classify
 from app.telemetry.metrics import CallMetrics, Metrics
 
@@ -60,7 +60,8 @@ class IpaasClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics().of("")).call, "ipaas"),
+            system="ipaas",
+            observe=(metrics or Metrics().of("")).call,
             judge=judge,
         )
 
@@ -89,6 +90,7 @@ class IpaasClient:
             answer = await self._http.call(_LOOK_UP, "GET", path)
         except CallError as error:
             if error.status == HTTPStatus.NOT_FOUND and error.kind is Kind.REFUSED:
+                NOTING.get().excuse()
                 return None
             raise
         value = answer.text if answer.body is NOT_JSON else answer.body
@@ -111,8 +113,7 @@ class IpaasClient:
             "internal_id": customer_id,
             "tracking_guid": tracking_guid,
         }
-        answer = await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body)
-        answer.refuse_web_page(_WRITE_BACK)
+        await self._http.call(_WRITE_BACK, "POST", "/v2/External/UpdateExternalId", json=body, pages=False)
 
 
 def judge(status: int, text: str) -> Kind:

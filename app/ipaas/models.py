@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_NOTIFICATIONS = 100
+_MOST_ITEMS = 1000  # of a record, each kind
+_MOST_FAULTS = 100  # are told
 ID_LIMIT = 100
 _DIGITS = 40  # of an id that is a number
 _SCOPE_LIMIT = 60
@@ -22,7 +25,7 @@ _WORDS = dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "In
 _UNLINKED = "DELETED:"
 _NO_IDS = {"", ".", ".."}  # the latter two would lead a path elsewhere
 _ZEROS = re.compile(r"[{(]?[0-]*[)}]?")
-_LARGEST = 9 * 10**18  # so near to 64 bits that OpenAPI, whose bounds are floats, can still tell it exactly
+_EXACT = 2**53  # floats beyond may have been another number
 _BLANKS = " \t\r\n"
 # JSON Schema knows no stripping: between blanks, up to so many printable characters, and not only one or two dots.
 ID_PATTERN = rf"^(?![ \t\r\n]*\.{{0,2}}[ \t\r\n]*$)[ \t\r\n]*[^\x00-\x1f\x7f-\x9f]{{1,{ID_LIMIT}}}[ \t\r\n]*$"
@@ -30,11 +33,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _to_id(value: Any) -> Any:
-    """Ids come as numbers (7.0 is 7) or as text, with blanks around; they are kept as text."""
-    if isinstance(value, float) and value.is_integer():
+    """Ids come as numbers (7.0 is 7, where it is told exactly) or as text, with blanks around; kept as text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
-        value = str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10**ID_LIMIT else ""
     if not isinstance(value, str):
         message = "Input should be a number or a string"
         raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError into a fault with a pointer
@@ -57,16 +60,17 @@ def _to_required_id(value: Any) -> Any:
 
 def _to_external_id(value: Any) -> Any:
     """What is no id does not spoil the rest of the record."""
-    return None if isinstance(value, str) and value.strip(_BLANKS) in _NO_IDS else _to_optional_id(value)
+    try:
+        return _to_optional_id(value)
+    except ValueError:
+        return None
 
 
-_NUMBER = {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST}
-_AN_ID = {"anyOf": [{"type": "string", "pattern": ID_PATTERN}, _NUMBER]}
+_AN_ID = {"anyOf": [{"type": "string", "pattern": ID_PATTERN}, {"type": "integer"}]}
 _AN_ID_OR_NONE = {"anyOf": [*_AN_ID["anyOf"], {"const": ""}, {"type": "null"}]}
 Id = Annotated[str, BeforeValidator(_to_id), WithJsonSchema(_AN_ID)]
+_WHATEVER: dict[str, Any] = {"description": "An id as others; what is none is left out"}
 OptionalId = Annotated[str | None, BeforeValidator(_to_optional_id), WithJsonSchema(_AN_ID_OR_NONE)]
-_NO_ID = {"type": "string", "pattern": r"^[ \t\r\n]*\.{0,2}[ \t\r\n]*$"}
-_EXTERNAL_ID = {"anyOf": [*_AN_ID["anyOf"], _NO_ID, {"type": "null"}]}
 
 
 class _Lenient(BaseModel):
@@ -84,7 +88,7 @@ class ExternalId(_Lenient):
     """The id of a record in another system (`system_id` = iPaaS.com subscription)."""
 
     system_id: OptionalId = None
-    external_id: Annotated[str | None, BeforeValidator(_to_external_id), WithJsonSchema(_EXTERNAL_ID)] = None
+    external_id: Annotated[str | None, BeforeValidator(_to_external_id), WithJsonSchema(_WHATEVER)] = None
 
 
 class CustomerRecord(_Lenient):
@@ -97,8 +101,13 @@ class CustomerRecord(_Lenient):
     last_name: str | None = None
     email_address: str | None = None
     updated_datetime: str | None = None
-    custom_fields: list[CustomField] | None = None
-    external_ids: list[ExternalId] | None = None
+    custom_fields: Annotated[list[CustomField], Field(max_length=_MOST_ITEMS)] | None = None
+    external_ids: Annotated[list[ExternalId], Field(max_length=_MOST_ITEMS)] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The person's names."""
+        return [name for name in (self.first_name, self.last_name) if name]
 
     def custom_field(self, name: str) -> Any:
         """The value of a custom field, its name compared without case; None when it is absent."""
@@ -249,5 +258,5 @@ def faults_of(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> list[dic
             ),
             "detail": _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ") + ".",
         }
-        for fault in errors
+        for fault in islice(errors, _MOST_FAULTS)
     ]

@@ -12,7 +12,7 @@ from app.ledger import customers, retry_schedule, rows
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.session import About, shared
-from app.ledger.stored import Stored, dump_failure
+from app.ledger.stored import Stored
 from app.ledger.tables import PENDING, RUNNING
 from app.ledger.tables import customers as table
 
@@ -39,7 +39,7 @@ class AttemptResult:
     """How an attempt ended; `failure` None = well.
 
     `answered_at`: when Stamped.io named the link, if it is new. `unanswered_at`: when a call without an answer was
-    given up.
+    given up. `calls`: as they are kept.
     """
 
     progress: Progress
@@ -47,6 +47,7 @@ class AttemptResult:
     failure: Failure | None = None
     unanswered_at: float | None = None
     answered_at: float | None = None
+    calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +144,14 @@ def still_loads(transfer: Stored, claimed: Stored) -> bool:
 def _succeeded(session: Session, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
     """Rule 4: the one whose record was sent, and those that brought none, succeeded; others were superseded."""
     progress, sent = result.progress, claimed.customer.wanted.id
-    steps = json.dumps(progress.seconds)
+    ways = {"steps": json.dumps(progress.seconds), "calls": result.calls}
     settled = []
     for transfer in claimed.covered:
         if transfer.id == sent or transfer.brings_nothing:
             values = rows.ended("succeeded", result.finished_at) | _achieved(progress)
         else:
             values = rows.superseded(sent, result.finished_at) | {"external_id": progress.external_id}
-        rows.add_attempt(session, transfer, result.finished_at, "succeeded", failure=None, steps=steps)
+        rows.add_attempt(session, transfer, result.finished_at, "succeeded", **ways)
         settled.append(rows.change(session, transfer, values))
     return tuple(settled)
 
@@ -178,18 +179,17 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
         message = "only a failed attempt has a failure"
         raise ValueError(message)
     tries = transfer.tries + 1
-    again = (
-        retry_schedule.retry_at(tries, failure, now, terms.unit_seconds, terms.chance)
-        if transfer.promised
-        else None
-    )
-    text = dump_failure(failure)
+    again = None
+    if transfer.promised:
+        again = retry_schedule.retry_at(tries, failure, now, terms.unit_seconds, terms.chance)
     values = rows.ended("failed" if again is None else "waiting", now) | _achieved(progress)
-    values |= {"tries": tries, "error": failure.slug.value, "failure": text, "reason": failure.detail}
+    values |= rows.failed(failure) | {"tries": tries}
     if again is not None:
         values |= {"next_attempt_at": again, "finished_at": None}
         values |= {"loading": transfer.loading, "before": transfer.before}
-    rows.add_attempt(session, transfer, now, "failed", failure=text, steps=json.dumps(progress.seconds))
+    steps = json.dumps(progress.seconds)
+    failed = values["failure"]
+    rows.add_attempt(session, transfer, now, "failed", failure=failed, steps=steps, calls=result.calls)
     return rows.change(session, transfer, values)
 
 
@@ -216,12 +216,11 @@ def _interrupt(session: Session, transfer: Stored, following: Stored | None, now
     if transfer.attempts >= _MOST_ATTEMPTS:
         sentence = f"The attempt was interrupted {transfer.attempts} times."
         failure = Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True)
-        values = rows.ended("failed", now) | {"error": failure.slug.value, "reason": sentence}
-        values |= {"failure": dump_failure(failure)}
+        values = rows.ended("failed", now) | rows.failed(failure)
     elif following is not None and not transfer.brings_nothing:
         values = rows.superseded(following.id, now)
         rows.change(session, following, {"promised": True})
-    rows.add_attempt(session, transfer, now, "interrupted", failure=None, steps="{}")
+    rows.add_attempt(session, transfer, now, "interrupted")
     return rows.change(session, transfer, values)
 
 

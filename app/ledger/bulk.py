@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.ledger import triggers
+from app.ledger import trail, triggers
 from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
@@ -17,16 +17,26 @@ if TYPE_CHECKING:
 
     from app.ledger.session import Session
     from app.ledger.stored import Stored
+    from app.ledger.trail import By, What
 
 BLOCK = 50
 EVERY = ""  # of a sync: whichever connection its transfers are of
 Kind = Literal["customers", "retry"]
+_DEEDS: dict[Kind, What] = {"customers": "sync", "retry": "re-run all"}
 
 
 def open_sync(  # noqa: PLR0913 - what a sync is made of
-    session: Session, sync_id: str, name: str, kind: Kind, items: Sequence[str] | Sequence[int], now: float
+    session: Session,
+    sync_id: str,
+    name: str,
+    kind: Kind,
+    items: Sequence[str] | Sequence[int],
+    now: float,
+    by: By | None = None,
 ) -> None:
     """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens."""
+    if by is not None:
+        trail.note(session, by, _DEEDS[kind], now, subject=sync_id)
     values = {"id": sync_id, "connection": name, "kind": kind, "total": len(items), "created_at": now}
     session.execute(insert(syncs).values(values))
     blocks = [items[first : first + BLOCK] for first in range(0, len(items), BLOCK)]
@@ -87,10 +97,11 @@ def _rerun_all(
     return [each for each in entered if each is not None]
 
 
-def close_sync(session: Session, sync_id: str, now: float) -> list[int]:
+def close_sync(session: Session, sync_id: str, now: float, by: By | None = None) -> list[int]:
     """Enter nothing more of it; those of its transfers that have not begun, for `cancel_some`. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
-    session.execute(mark.values(cancelled_at=now))
+    if session.execute(mark.values(cancelled_at=now)).rowcount and by is not None:
+        trail.note(session, by, "sync cancelled", now, subject=sync_id)
     session.execute(delete(sync_blocks).where(sync_blocks.c.sync_id == sync_id))
     open_items = (
         select(transfers.c.seq)

@@ -134,9 +134,10 @@ def claim_work(  # noqa: PLR0913 - who claims what
         for number, scope in enumerate(scopes):
             left = limit - len(claims) - len(loads)
             most = -(-left // (len(scopes) - number)) if share else left
-            began = len(loads)
-            loads += claim_loads(session, scope, owner, now, most // 2 if share else most)
-            claims += claim_due(session, scope, owner, now, most - len(loads) + began, careful=careful)
+            mine = claim_loads(session, scope, owner, now, most // 2)
+            due = claim_due(session, scope, owner, now, most - len(mine), careful=careful)
+            mine += claim_loads(session, scope, owner, now, most - len(mine) - len(due))
+            claims, loads = claims + due, loads + mine
     return claims, loads
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from app.ledger import customers, rows
+from app.connections import scopes_of
+from app.ledger import customers, rows, trail
 from app.ledger.stored import Attempt, Stored
 from app.ledger.tables import (
     FINAL,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping, ScalarSelect
 
     from app.ledger.session import Session
+    from app.ledger.trail import Deed
 
 LIST_LIMIT = 200
 NO_SEQ = 2**62  # a number that nothing ever has
@@ -48,7 +50,9 @@ class Filter:
     status: str | None = None
     customer_id: str | None = None
     error: str | None = None
-    reason: str | None = None
+    stamped_status: int | None = None
+    group: str | None = None
+    connection: str | None = None
     since: float | None = None
     until: float | None = None
     tracking_guid: str | None = None
@@ -63,11 +67,15 @@ class Filter:
             columns.status: self.status,
             columns.customer_id: self.customer_id,
             columns.error: self.error,
-            columns.reason: self.reason,
+            columns.stamped_status: self.stamped_status,
+            columns.failure_group: self.group,
             columns.tracking_guid: self.tracking_guid,
             columns.email_hash: self.email_hash,
         }
         clauses = [column == value for column, value in equal.items() if value is not None]
+        if self.connection is not None:
+            begin = scopes_of(self.connection)  # not by LIKE, which knows no case on SQLite
+            clauses.append(func.substr(columns.connection, 1, len(begin)) == begin)
         if self.tracking_guid is not None or self.email_hash is not None:
             clauses.append(on_any_day())
         if self.since is not None:
@@ -115,6 +123,11 @@ def attempts_of(session: Session, seq: int) -> list[Attempt]:
     """Its attempts, in order."""
     statement = select(attempts).where(attempts.c.transfer_seq == seq).order_by(attempts.c.number)
     return [Attempt.of(row) for row in session.execute(statement).mappings()]
+
+
+def story_of(session: Session, seq: int) -> tuple[list[Attempt], list[Deed]]:
+    """Its attempts, and what people did to it."""
+    return attempts_of(session, seq), trail.of_transfer(session, seq)
 
 
 def wanted_record(session: Session, name: str, customer_id: str | None) -> str | None:

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.ledger.grouping import group_of
 from app.ledger.order import Change, Moment
 from app.ledger.session import Query
-from app.ledger.stored import Stored, dump_record, hash_email, hashed
+from app.ledger.stored import Stored, dump_failure, dump_record, hash_email, hashed
 from app.ledger.tables import DAY, PENDING, attempts, is_open, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from app.attempt import Failure
     from app.ipaas.models import CustomerRecord
     from app.ledger.customers import Customer
     from app.ledger.session import Session
 
+_OF_FAILURE = ("error", "stamped_status", "failure_group", "failure")
 _REPEAT = ("connection", "customer_id", "repeat_key")
 _ADD = Query(
     {
@@ -117,7 +120,14 @@ def change(session: Session, transfer: Stored, values: Mapping[str, Any]) -> Sto
 
 
 def add_attempt(  # noqa: PLR0913 - the columns
-    session: Session, transfer: Stored, now: float, outcome: str, *, failure: str | None, steps: str
+    session: Session,
+    transfer: Stored,
+    now: float,
+    outcome: str,
+    *,
+    failure: str | None = None,
+    steps: str = "{}",
+    calls: str = "[]",
 ) -> None:
     """Keep an attempt that ended."""
     values = {
@@ -128,6 +138,7 @@ def add_attempt(  # noqa: PLR0913 - the columns
         "outcome": outcome,
         "failure": failure,
         "steps": steps,
+        "calls": calls,
     }
     session.insert(attempts, values)
 
@@ -160,9 +171,14 @@ def ended(status: str, now: float) -> dict[str, Any]:
         "owner": None,
         "loading": False,
         "before": None,
-        "error": None,
-        "failure": None,
+        **dict.fromkeys(_OF_FAILURE),
     }
+
+
+def failed(failure: Failure) -> dict[str, Any]:
+    """What is stored of an error."""
+    found = (failure.slug.value, failure.stamped.status, group_of(failure), dump_failure(failure))
+    return dict(zip(_OF_FAILURE, found, strict=True)) | {"reason": failure.detail}
 
 
 def due() -> dict[str, Any]:
@@ -186,7 +202,7 @@ def begun_or_due(transfer: Stored, owner: str | None, now: float) -> dict[str, A
     return due() if owner is None else begun(transfer, owner, now)
 
 
-_BEFORE = ("status", "error", "reason", "failure", "finished_at", "promised", "tries")
+_BEFORE = ("status", "reason", *_OF_FAILURE, "finished_at", "promised", "tries")
 _BROUGHT = ("record", "record_hash", "email_hash", "changed_at", "consent", "fetched", "place")
 
 

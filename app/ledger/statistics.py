@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, literal, select, true, union_all
+from sqlalchemy import distinct, func, literal, select, true, union_all
 
+from app.ledger.grouping import alike
 from app.ledger.reports import NO_SEQ, seq_since
 from app.ledger.stored import Stored, load_failure
 from app.ledger.tables import FINAL, OPEN, attempts, is_oldest, is_open, sync_items, syncs, transfers
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping
 
     from app.attempt import Failure
+    from app.ledger.reports import Filter
     from app.ledger.session import Session
 
 HOUR: Final = 3600
-FAILURES_GROUPED: Final = 20_000  # the newest; an hour of a broken key must not slow down the page about it
+FAILURES_GROUPED: Final = 100_000  # the newest; an hour of a broken key must not slow down the page about it
 _NEWEST = 10_000
 _RECENT = 100
 
@@ -38,6 +40,22 @@ class OldestOpen:
     id: str
     created_at: float
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Transfers that failed alike: how many, of how many customers, and when the first and the last did."""
+
+    newest: Stored
+    total: int
+    customers: int
+    first_at: float
+    last_at: float
+
+    @property
+    def message(self) -> str:
+        """What all of them say."""
+        return alike(self.newest.error, self.newest.reason)
 
 
 def per_hour(session: Session, first_hour: int, hours: int) -> dict[tuple[int, str], int]:
@@ -120,29 +138,39 @@ def last_answer(session: Session) -> LastAnswer | None:
     return None
 
 
-def failed_groups(session: Session, since: float, limit: int) -> list[RowMapping]:
-    """Failed transfers by error and message, the most frequent first: how many, first and last time."""
+def failed_groups(session: Session, wanted: Filter, limit: int) -> list[FailureGroup]:
+    """Failed ones that are alike, the most frequent first."""
+    columns = transfers.c
     failed = (
-        select(transfers.c.error, transfers.c.reason, transfers.c.finished_at)
-        .where(transfers.c.status == "failed", transfers.c.created_at >= since)
-        .order_by(transfers.c.seq.desc())
+        select(columns.failure_group, columns.seq, columns.finished_at, columns.connection, columns.customer_id)
+        .where(*wanted.clauses(), columns.failure_group.is_not(None))
+        .order_by(columns.seq.desc())
         .limit(FAILURES_GROUPED)
         .subquery()
     )
-    total = func.count().label("total")
-    statement = (
+    found = (
         select(
-            failed.c.error,
-            failed.c.reason,
-            total,
+            func.count().label("total"),
+            func.count(distinct(failed.c.connection + " " + failed.c.customer_id)).label("customers"),
             func.min(failed.c.finished_at).label("first_at"),
             func.max(failed.c.finished_at).label("last_at"),
+            func.max(failed.c.seq).label("newest"),
         )
-        .group_by(failed.c.error, failed.c.reason)
-        .order_by(total.desc(), func.max(failed.c.finished_at).desc())
+        .group_by(failed.c.failure_group)
+        .order_by(func.count().desc(), func.max(failed.c.seq).desc())
         .limit(limit)
+        .subquery()
     )
-    return list(session.execute(statement).mappings())
+    statement = select(transfers, found).join(found, found.c.newest == columns.seq)
+    rows = session.execute(statement.order_by(found.c.total.desc(), found.c.newest.desc())).mappings()
+    own = [column.name for column in transfers.columns]
+    return [
+        FailureGroup(
+            Stored.of({name: row[name] for name in own}),
+            *(row[name] for name in ("total", "customers", "first_at", "last_at")),
+        )
+        for row in rows
+    ]
 
 
 def recent_syncs(session: Session, limit: int) -> list[RowMapping]:

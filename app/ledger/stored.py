@@ -13,9 +13,12 @@ from app.attempt import Action, Failure, StampedAnswer, Subscription
 from app.error_catalog import Slug
 from app.ipaas.models import CustomerRecord, read_record
 from app.ledger.tables import FINAL
+from app.outbound import noting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from app.outbound.noting import Call
 
 Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
 Trigger = Literal["webhook", "manual", "sync", "verify"]
@@ -58,6 +61,8 @@ class Stored:
     subscription: Subscription | None
     reason: str | None
     error: str | None
+    stamped_status: int | None
+    failure_group: str | None
     failure: str | None
     before: str | None
     superseded_by: str | None
@@ -111,6 +116,7 @@ class Attempt:
     outcome: str
     failure: Failure | None
     steps: dict[str, float]
+    calls: list[Call]
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Attempt:
@@ -122,6 +128,7 @@ class Attempt:
             row["outcome"],
             load_failure(row["failure"]),
             json.loads(row["steps"]),
+            noting.load(row["calls"]),
         )
 
 

@@ -90,6 +90,8 @@ transfers = Table(
     Column("subscription", String),
     Column("reason", Text),
     Column("error", String),  # slug
+    Column("stamped_status", Integer),  # what Stamped.io answered, where it failed for that
+    Column("failure_group", String),  # of those that fail alike: grouping.group_of
     Column("failure", Text),  # JSON
     Column("before", Text),  # JSON: how a failed one had ended before it was run again
     Column("superseded_by", String),
@@ -151,7 +153,12 @@ _some(  # rule 8, also where two take one at once
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
 _some("ix_transfers_loading", is_loading, transfers.c.connection, transfers.c.next_attempt_at)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
-_some("ix_transfers_error", transfers.c.error.is_not(None), transfers.c.error, transfers.c.seq)
+for _name, _column in (
+    ("ix_transfers_error", transfers.c.error),
+    ("ix_transfers_group", transfers.c.failure_group),
+    ("ix_transfers_stamped", transfers.c.stamped_status),
+):
+    _some(_name, _column.is_not(None), _column, transfers.c.seq)
 # random keys, by day: so a webhook only changes pages of today, however many transfers are stored (docs/adr/0015)
 Index("ix_transfers_guid", transfers.c.day, transfers.c.tracking_guid)
 Index("ix_transfers_email", transfers.c.day, transfers.c.email_hash)
@@ -172,6 +179,7 @@ attempts = Table(
     Column("outcome", String, nullable=False),
     Column("failure", Text),  # JSON
     Column("steps", Text, nullable=False),  # JSON: seconds of each step
+    Column("calls", Text, nullable=False, server_default="[]"),  # JSON: by noting.dump
 )
 
 syncs = Table(
@@ -215,6 +223,24 @@ rejections = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_rejections_at", rejections.c.at)
+
+# What people did, for one transfer or for a subject such as a sync; its transfers are found by `sync_items`.
+trail = Table(
+    "trail",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("transfer_seq", BigInteger),
+    Column("subject", String),
+    Column("what", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("address", String),
+    Column("via", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+_some("ix_trail_transfer", trail.c.transfer_seq.is_not(None), trail.c.transfer_seq)
+_some("ix_trail_subject", trail.c.subject.is_not(None), trail.c.subject)
+_some("ix_trail_at", trail.c.transfer_seq.is_(None), trail.c.at)
 
 replicas = Table(
     "replicas",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
-from app.ledger import attempts, claims, customers, order, rows
+from app.ledger import attempts, claims, customers, order, rows, trail
 from app.ledger.order import Change, Moment, Wanted
 from app.ledger.reports import common_destination
 from app.ledger.session import About, shared
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.ledger.customers import Customer
     from app.ledger.session import Session
     from app.ledger.stored import Trigger
+    from app.ledger.trail import By
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class NewTransfer:
     """What is stored of a notification, or of a run by hand, before anything is done about it.
 
     `consent` as the mapping reads the record. `fetch`: without a record, one is fetched from iPaaS.com first.
+    `by`: who runs it by hand.
     """
 
     connection: str
@@ -49,6 +51,7 @@ class NewTransfer:
     fetch: bool = True
     skip_reason: str | None = None
     promised: bool = False
+    by: By | None = None
 
     @property
     def is_loaded_first(self) -> bool:
@@ -86,6 +89,13 @@ def _about(new: NewTransfer, _owner: str | None, _now: float) -> About:
 @shared(_about)
 def accept(session: Session, new: NewTransfer, owner: str | None, now: float) -> Entered:
     """Store a notification, or find the same one again. With an `owner` it is begun at once if it can be."""
+    entered = _accept(session, new, owner, now)
+    if new.by is not None:
+        trail.note(session, new.by, "sync", now, seq=entered.transfer.seq)
+    return entered
+
+
+def _accept(session: Session, new: NewTransfer, owner: str | None, now: float) -> Entered:
     row: dict[str, Any] = {
         "id": new_id(now),
         "connection": new.connection,
@@ -130,11 +140,12 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     *,
     fetch: Mapping[str, bool],
     promised: bool = False,
+    by: By | None = None,
 ) -> Entered | None:
     """Run a failed, cancelled or waiting transfer again.
 
-    `fetch`, by the scopes that are served: one without a record of its own is loaded first. None = it is in no such
-    state; or it is of a scope that is not served, such as another run's sandbox.
+    `fetch`, by the scopes that are served: one without a record of its own is loaded first. None = it is in no
+    such state; or it is of a scope that is not served, such as another run's sandbox.
     """
     found = rows.by_seq(session, seq)
     if found.customer_id is None or found.connection not in fetch:
@@ -143,6 +154,8 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     transfer = rows.by_seq(session, seq, locked=True)
     if transfer.status not in RERUNNABLE:
         return None
+    if by is not None:
+        trail.note(session, by, "re-run", now, seq=seq)
     terms = {"promised": promised}
     return _again(session, customer, transfer, owner, now, terms, fetch=fetch[found.connection])
 
@@ -159,6 +172,7 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
     consent: bool | None,  # noqa: FBT001 - three-valued
     owner: str | None,
     now: float,
+    calls: str = "[]",
 ) -> Entered | None:
     """Rule 1: its order begins now, with the record in hand. None = it was taken over meanwhile."""
     customer = customers.enter(session, claimed.connection, claimed.customer_id or "")
@@ -176,7 +190,7 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
         values["started_at"] = transfer.started_at  # it is the same attempt
     if verdict.is_superseded:
         values["attempts"] = transfer.attempts
-        rows.add_attempt(session, transfer, now, "skipped", failure=None, steps="{}")
+        rows.add_attempt(session, transfer, now, "skipped", calls=calls)
     entered = _carry_out(session, customer, rows.change(session, transfer, values), verdict, owner, now)
     return entered.knowing(record, fresh["record"])
 
@@ -187,7 +201,7 @@ def promise(session: Session, seq: int) -> Stored:
     return rows.by_seq(session, seq)
 
 
-def cancel(session: Session, seq: int, now: float) -> list[Stored] | None:
+def cancel(session: Session, seq: int, now: float, by: By | None = None) -> list[Stored] | None:
     """Rule 5: take back a trigger that has not begun; what it replaced is wanted again, promised.
 
     The transfer as it is now, and those that are open again. None = it has begun.
@@ -197,6 +211,8 @@ def cancel(session: Session, seq: int, now: float) -> list[Stored] | None:
     transfer = rows.by_seq(session, seq, locked=True)
     if transfer.status not in PENDING:
         return None
+    if by is not None:
+        trail.note(session, by, "cancelled", now, seq=seq)
     values = rows.ended("cancelled", now) | {"reason": "Cancelled by hand.", "superseded_by": None}
     if transfer.before is not None:
         values |= json.loads(transfer.before)

@@ -30,7 +30,8 @@ class Browser:
 
     def problem(self, request: Request, problem: Problem, headers: Mapping[str, str] | None) -> Response | None:
         """A problem with its status and `headers`. An operator's call without a key has a page with the same."""
-        twin = HOME + quote(request.url.path) if problem.status == HTTPStatus.UNAUTHORIZED else None
+        is_page = problem.status == HTTPStatus.UNAUTHORIZED and not request.url.path.endswith("/retry")
+        twin = HOME + quote(request.url.path) if is_page else None
         return self._show(request, "problem.html", problem.status, headers, problem=problem, twin=twin)
 
     def catalog(self, request: Request, entry: Entry | None) -> Response | None:

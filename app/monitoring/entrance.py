@@ -10,6 +10,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from app.api.security import address_of
 from app.monitoring.guard import HOME, form_of, go_to, is_browser, is_https, not_found
 from app.monitoring.rendering import STATIC
 from app.monitoring.sessions import COOKIE, SESSION_SECONDS, TooManyAttempts
@@ -27,7 +28,7 @@ def entrance_routes(router: APIRouter, sessions: Sessions, door: Door) -> None:
 
     @router.get("/")
     async def root(request: Request) -> Response:
-        """Browsers are sent to the pages; programs need the operator key and learn where things are."""
+        """Browsers are sent to the pages; programs need a key of people and learn where things are."""
         if sessions.read(request.cookies.get(COOKIE, "")) is not None:
             return go_to(HOME)
         if is_browser(request):
@@ -57,7 +58,7 @@ def session_routes(router: APIRouter, pages: Pages, sessions: Sessions) -> None:
     async def sign_in(request: Request) -> Response:
         form = form_of(request)
         target = _own_page(form.get("next", ""))
-        address = request.client.host if request.client else None
+        address = address_of(request)
         try:
             cookie = sessions.sign_in(form.get("key", "").strip())
         except TooManyAttempts as many:
@@ -70,9 +71,10 @@ def session_routes(router: APIRouter, pages: Pages, sessions: Sessions) -> None:
             return response
         if cookie is None:
             log.warning("sign-in refused", reason="wrong key", address=address)
-            fault = "This is not the operator key. It is the value of OPERATOR_API_KEY."
+            fault = "This is no key for these pages. They open with one of OPERATOR_API_KEY or VIEWER_API_KEY."
             return pages.show(request, "login.html", HTTPStatus.FORBIDDEN, target=target, fault=fault)
-        log.info("signed in", address=address)
+        session = sessions.read(cookie)
+        log.info("signed in", who=session.who.name if session else None, address=address)
         response = go_to(target)
         response.set_cookie(
             COOKIE, cookie, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_https(request)

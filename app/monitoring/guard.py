@@ -10,20 +10,23 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
+from app.api.security import address_of
 from app.engine import NotTaking
 from app.ledger.faults import DatabaseGone
+from app.ledger.trail import By
 from app.monitoring.sessions import COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from app.monitoring.rendering import Pages
-    from app.monitoring.sessions import Sessions
+    from app.monitoring.sessions import Session, Sessions
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 HOME: Final = "/monitoring"
 FORM_LIMIT: Final = 1024 * 1024
+READS: Final = "reads"  # the tag of a form that changes nothing
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _HEADERS = {
     "Content-Security-Policy": (
@@ -58,6 +61,12 @@ def form_of(request: Request) -> dict[str, str]:
     """The fields of a POST that passed the guard."""
     form: dict[str, str] = request.state.form
     return form
+
+
+def by_of(request: Request) -> By:
+    """Who sent a form that passed the guard."""
+    session: Session = request.state.session
+    return By(session.who.name, address_of(request), "page", session.who.acts)
 
 
 def is_browser(request: Request) -> bool:
@@ -114,6 +123,7 @@ def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
     class GuardedRoute(APIRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
+            acts = READS not in self.tags
 
             async def answer(request: Request) -> Response:
                 session = sessions.read(request.cookies.get(COOKIE, ""))
@@ -121,6 +131,12 @@ def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
                     return _to_sign_in(request)
                 request.state.session = session
                 if request.method == "POST":
+                    if acts and not session.who.acts:
+                        raise PageFault(
+                            HTTPStatus.FORBIDDEN,
+                            "This key only looks",
+                            "Nothing was done. Sign in with a key of OPERATOR_API_KEY to act.",
+                        )
                     form = await _read_form(request)
                     if not sessions.is_form_of(session, form.pop("form_token", "")):
                         raise PageFault(

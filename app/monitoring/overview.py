@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.health import TITLES
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import HOUR
 from app.monitoring.chart import draw
-from app.monitoring.guard import origin_of
+from app.monitoring.guard import PageFault, origin_of
 
 if TYPE_CHECKING:
     from app.health import Check, State
@@ -26,11 +27,11 @@ _HOURS = 24
 _KEPT_SECONDS = 4.0  # a page that reloads itself must not count anew for each of its readers
 _FAILURES_SHOWN = 5
 
-_NAMES: Final = {
-    "engine": ("Engine", "New transfers are taken.", None),
-    "stamped": ("Stamped.io", "No call to Stamped.io is failing.", "/monitoring/settings"),
-    "database": ("Database", "Answers.", None),
-    "oldest_waiting": ("Waiting transfers", "None has waited for over 30 minutes.", None),
+_WELL: Final = {
+    "engine": ("New transfers are taken.", None),
+    "stamped": ("No call to Stamped.io is failing.", "/monitoring/settings"),
+    "database": ("Answers.", None),
+    "oldest_waiting": ("None has waited for over 30 minutes.", None),
 }
 
 
@@ -46,7 +47,8 @@ class Line:
     @classmethod
     def of(cls, check: Check) -> Line:
         """What is well is said, too."""
-        name, well, path = _NAMES[check.name]
+        name = TITLES[check.name]
+        well, path = _WELL[check.name]
         if check.status == "ok":
             return cls(name, "ok", well)
         if check.transfer_id is not None:
@@ -92,10 +94,13 @@ def overview_routes(router: APIRouter, site: Site) -> None:
 
     @router.get("")
     async def overview(request: Request) -> Response:
+        found = await site.health.look()
+        if any(check.name == "database" and check.status == "fail" for check in found.checks):
+            hints = " ".join(check.hint for check in found.checks if check.status != "ok" and check.hint)
+            raise PageFault(HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", hints)
         if not kept or not 0 <= site.now() - kept[0].at < _KEPT_SECONDS or kept[0].empty:
             kept[:] = [await site.database.read(_count, site.now())]
         numbers = kept[0]
-        found = await site.health.look()
         return site.pages.show(
             request,
             "overview.html",
@@ -105,7 +110,7 @@ def overview_routes(router: APIRouter, site: Site) -> None:
             chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),
             now=site.now(),
             origin=origin_of(request),
-            fetches=site.connection.ipaas is not None,
+            fetches=site.fetches,
         )
 
 

@@ -13,13 +13,16 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.api.results import moment
 from app.error_catalog import CATALOG, Slug
 from app.monitoring.sessions import COOKIE
+from app.times import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
+    from app.connections import Connection
     from app.monitoring.sessions import Session, Sessions
 
 _HERE = Path(__file__).parent
@@ -50,8 +53,9 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 class Pages:
     """Renders a page for whoever is signed in, if anybody is. `sandbox`: say that nothing reaches a store."""
 
-    def __init__(self, sessions: Sessions, *, sandbox: bool) -> None:
+    def __init__(self, sessions: Sessions, connections: Iterable[Connection], *, sandbox: bool) -> None:
         self._sessions = sessions
+        self._connections = connections
         self._environment = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -74,6 +78,8 @@ class Pages:
         known: Session | None = getattr(request.state, "session", None)
         session = known or self._sessions.read(request.cookies.get(COOKIE, ""))
         values |= {"path": request.url.path, "form_token": session.form_token if session else None}
+        values |= {"connections": list(self._connections), "shown_of": request.query_params.get("connection", "")}
+        values |= {"who": session.who if session else None, "acts": session is not None and session.who.acts}
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 

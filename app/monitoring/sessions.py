@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from itsdangerous import BadData, Signer, URLSafeSerializer
 
 if TYPE_CHECKING:
     from app.clock import Clock
-    from app.keys import Keyring
+    from app.keys import Keyring, Who
 
 COOKIE: Final = "ipaas_stamped_session"
 SESSION_SECONDS: Final = 12 * 3600
@@ -32,23 +33,45 @@ class TooManyAttempts(Exception):
 class Session:
     """One sign-in. `form_token` goes into each of its forms; `expires_at` in seconds since 1970."""
 
+    who: Who
     id: str
     expires_at: float
     form_token: str
 
 
-class Sessions:
-    """Signs with what is derived from the operator key, so that another key ends every session.
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """What one key signs."""
 
-    Sign-outs and wrong keys are remembered in this process only.
+    who: Who
+    cookies: URLSafeSerializer
+    tokens: Signer
+
+    @classmethod
+    def of(cls, digest: bytes, who: Who) -> _Seal:
+        cookies = URLSafeSerializer(digest, salt="monitoring session", signer_kwargs=_SIGNING)
+        return cls(who, cookies, Signer(digest, salt="monitoring form", **_SIGNING))
+
+    def session(self, cookie: str) -> Session | None:
+        """None = this key has not signed it."""
+        try:
+            session_id, expires_at = self.cookies.loads(cookie)
+        except (BadData, ValueError, TypeError):
+            return None
+        return Session(self.who, session_id, expires_at, self.tokens.get_signature(session_id).decode())
+
+
+class Sessions:
+    """Signs with what is derived from the key that signed in: whose it is tells whose session it is.
+
+    So a key that is changed or removed ends its sessions. Sign-outs and wrong keys are remembered in this process
+    only.
     """
 
     def __init__(self, keyring: Keyring, clock: Clock) -> None:
-        keys = list(keyring.operator)
         self._keyring = keyring
         self._clock = clock
-        self._cookies = URLSafeSerializer(keys, salt="monitoring session", signer_kwargs=_SIGNING)
-        self._tokens = Signer(keys, salt="monitoring form", **_SIGNING)
+        self._seals = {digest: _Seal.of(digest, who) for digest, who in keyring.of_people()}
         self._signed_out: dict[str, float] = {}
         self._wrong: deque[float] = deque(maxlen=_WRONG_KEYS)
 
@@ -57,24 +80,23 @@ class Sessions:
         now = self._clock.monotonic()
         if len(self._wrong) == _WRONG_KEYS and now - self._wrong[0] < _WRONG_KEYS_SECONDS:
             raise TooManyAttempts(_WRONG_KEYS_SECONDS - (now - self._wrong[0]))
-        if self._keyring.opened_by(key.encode()) != "operator":
+        who = self._keyring.opened_by(key.encode())
+        if who is None or who.role == "webhook":
             self._wrong.append(now)
             return None
-        return str(self._cookies.dumps([secrets.token_urlsafe(16), int(self._now() + SESSION_SECONDS)]))
+        cookies = self._seals[sha256(key.encode()).digest()].cookies
+        return str(cookies.dumps([secrets.token_urlsafe(16), int(self._now() + SESSION_SECONDS)]))
 
     def read(self, cookie: str) -> Session | None:
         """The session of a cookie; None when it is none, has expired, or was signed out."""
-        try:
-            session_id, expires_at = self._cookies.loads(cookie)
-        except (BadData, ValueError, TypeError):
+        found = next(filter(None, (seal.session(cookie) for seal in self._seals.values())), None)
+        if found is None or found.expires_at <= self._now() or found.id in self._signed_out:
             return None
-        if expires_at <= self._now() or session_id in self._signed_out:
-            return None
-        return Session(session_id, expires_at, self._tokens.get_signature(session_id).decode())
+        return found
 
     def is_form_of(self, session: Session, token: str) -> bool:
         """Whether a form with this token was made for this session; in constant time."""
-        return self._tokens.verify_signature(session.id.encode(), token)
+        return hmac.compare_digest(session.form_token.encode(), token.encode())
 
     def sign_out(self, session: Session) -> None:
         """The cookie opens nothing any more. Idempotent."""

@@ -14,15 +14,17 @@ from pydantic import AliasChoices, SecretStr
 from sqlalchemy.engine import make_url
 
 from app.error_catalog import CATALOG, Slug
-from app.monitoring.guard import go_to
+from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.transfers import connection_of
 from app.outbound.calls import CallError
-from app.settings import Settings
+from app.settings import Settings, is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pydantic.fields import FieldInfo
 
+    from app.connections import Connection
     from app.monitoring.site import Site
 
 _MASK = "••••••••"
@@ -51,14 +53,15 @@ def setup_routes(router: APIRouter, site: Site) -> None:
     """Add the page and its test."""
     shown = settings_shown(site.settings, os.environ, dotenv_names())
 
-    async def page(request: Request, tested: Tested | None = None) -> Response:
+    async def page(request: Request, tested: Tested | None = None, of: str | None = None) -> Response:
         return site.pages.show(
             request,
             "settings.html",
             shown=shown,
             tested=tested,
-            url=site.settings.stamped_api_url,
-            mapped=site.connection.mapping.subscribed is not None,
+            of=of,
+            served=[each for each in site.connections if shown_of(request, each)],
+            fault=site.connections.fault,
         )
 
     @router.get("/settings")
@@ -68,17 +71,26 @@ def setup_routes(router: APIRouter, site: Site) -> None:
     @router.post("/settings/test")
     async def test(request: Request) -> Response:
         """One read-only call to Stamped.io."""
+        connection = site.connections.get(form_of(request).get("connection", ""))
+        if connection is None:
+            raise not_found("connection")
         began = site.clock.monotonic()
         try:
-            await site.connection.stamped.check()
+            await connection.stamped.check()
         except CallError as error:
-            seconds = site.clock.monotonic() - began
-            return await page(request, Tested(seconds, str(error), CATALOG[Slug.CUSTOMER].resolution))
-        return await page(request, Tested(site.clock.monotonic() - began))
+            tested = Tested(site.clock.monotonic() - began, str(error), CATALOG[Slug.CUSTOMER].resolution)
+        else:
+            tested = Tested(site.clock.monotonic() - began)
+        return await page(request, tested, connection.id)
 
     @router.get("/settings/test")
     async def back() -> Response:
         return go_to("/monitoring/settings")
+
+
+def shown_of(request: Request, connection: Connection) -> bool:
+    """Whether the page is not narrowed to another one."""
+    return connection_of(request) in {"", connection.id}
 
 
 def settings_shown(settings: Settings, environment: Collection[str], env_file: Collection[str]) -> list[Setting]:
@@ -106,7 +118,7 @@ def dotenv_names() -> set[str]:
 
 
 def _value(field: str, value: Any) -> str | None:
-    if value is None:
+    if value is None or is_absent(value):
         return None
     if isinstance(value, SecretStr):
         keys = len([part for part in value.get_secret_value().split(",") if part.strip()])

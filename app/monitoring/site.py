@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.clock import Clock
-    from app.connections import Connection
+    from app.connections import Connections
     from app.engine import Engine, Operations
     from app.health import Health
     from app.ledger.database import Database
@@ -22,11 +22,16 @@ class Site:
     settings: Settings
     engine: Engine
     operations: Operations
-    connection: Connection
+    connections: Connections
     database: Database
     clock: Clock
     pages: Pages
     health: Health
+
+    @property
+    def fetches(self) -> bool:
+        """Whether records come from iPaaS.com, for any connection."""
+        return any(each.ipaas is not None for each in self.connections)
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from app.api.syncs import MAX_SYNC_IDS, SyncRequest
+from app.filters import MAX_SYNC_IDS, SyncRequest
 from app.ledger import reports, statistics
-from app.monitoring.guard import form_of, go_to, not_found
+from app.monitoring.guard import by_of, form_of, go_to, not_found
 from app.monitoring.transfers import STATUSES, read_cursor
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def sync_routes(router: APIRouter, site: Site) -> None:
             ids=ids,
             fault=fault,
             most=MAX_SYNC_IDS,
-            fetches=site.connection.ipaas is not None,
+            fetches=site.fetches,
         )
 
     async def counts_of(sync_id: str) -> dict[str, Any]:
@@ -56,13 +56,15 @@ def sync_routes(router: APIRouter, site: Site) -> None:
 
     @router.post("/syncs")
     async def start(request: Request) -> Response:
-        text = form_of(request).get("customer_ids", "")
+        form = form_of(request)
+        text, name = form.get("customer_ids", ""), form.get("connection", "")
         ids = [part for part in _APART.split(text) if part]
-        fault = _fault(ids)
-        if fault is not None:
+        connection = site.connections.get(name) if name else site.connections.only()
+        fault = _fault(ids) if connection else "Choose the connection that these customers are of."
+        if connection is None or fault is not None:
             return await form_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, ids=text, fault=fault)
-        sync_id = await site.operations.sync_customers(ids)
-        log.info("manual sync", sync_id=sync_id, customers=len(ids))
+        sync_id = await site.operations.sync_customers(connection, ids, by_of(request))
+        log.info("manual sync", sync_id=sync_id, connection=connection.id, customers=len(ids))
         return go_to(f"/monitoring/syncs/{sync_id}")
 
     @router.get("/syncs/{sync_id}")
@@ -89,9 +91,9 @@ def sync_routes(router: APIRouter, site: Site) -> None:
         )
 
     @router.post("/syncs/{sync_id}/cancel")
-    async def cancel(sync_id: str) -> Response:
+    async def cancel(sync_id: str, request: Request) -> Response:
         await counts_of(sync_id)
-        await site.operations.cancel_sync(sync_id)
+        await site.operations.cancel_sync(sync_id, by_of(request))
         return go_to(f"/monitoring/syncs/{sync_id}")
 
     @router.get("/syncs/{sync_id}/cancel")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from app.outbound.calls import status_line
+from app.outbound.noting import SYSTEMS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.ledger.stored import Attempt, Stored
+    from app.outbound.noting import Call
 
 State = Literal["done", "failed", "skipped", "open"]
 
@@ -24,6 +28,14 @@ _TRIGGERS: Final = {
     "manual": "by hand (Manual Sync of one customer)",
     "sync": "by hand (Manual Sync)",
     "verify": "by the service itself, after a call to Stamped.io without an answer",
+}
+_OPERATIONS: Final = {
+    "create": "create the customer",
+    "update": "update the customer",
+    "read": "read the customer",
+    "find": "find the customer by e-mail",
+    "load": "load the record",
+    "write back": "write back the external ID",
 }
 
 
@@ -61,6 +73,13 @@ def story(transfer: Stored, attempts: Sequence[Attempt], write_back: WriteBack) 
             at += seconds or 0.0
     events.append(_end(transfer))
     return events
+
+
+def in_words(call: Call) -> str:
+    """One call, and what came of it."""
+    operation = _OPERATIONS.get(call.operation, call.operation)
+    came = status_line(call.status) if call.status else "no answer"
+    return f"{SYSTEMS.get(call.system, call.system)}: {operation}, try {call.number}: {came}"
 
 
 def _event(  # noqa: PLR0913 - what a step is told from

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.error_catalog import CATALOG
 from app.ledger import customers, reports
 from app.ledger.tables import PENDING, RERUNNABLE
-from app.monitoring.guard import PageFault, go_to, not_found
-from app.monitoring.timeline import WriteBack, story
+from app.monitoring.guard import PageFault, by_of, go_to, not_found
+from app.monitoring.timeline import WriteBack, in_words, story
+from app.privacy import masked_record
 
 if TYPE_CHECKING:
     from app.ledger.stored import Stored
     from app.monitoring.site import Site
 
-log = structlog.stdlib.get_logger("monitoring")
-
 _PATIENCE_SECONDS = 3.0  # so that most re-runs have ended when the page comes back, also without scripts
-_SHOWN_UNASKED: Final = frozenset({"id", "tracking_guid", "category_id", "created_datetime", "updated_datetime"})
 
 
 def transfer_routes(router: APIRouter, site: Site) -> None:
     """Add the page of one transfer."""
 
     async def page(request: Request, transfer: Stored, *, asked: bool = False) -> Response:
-        attempts = await site.database.read(reports.attempts_of, transfer.seq)
+        attempts, deeds = await site.database.read(reports.story_of, transfer.seq)
         customer = await site.database.read(customers.look, transfer.connection, transfer.customer_id)
-        write_back = WriteBack(site.connection.ipaas is not None, bool(customer and customer.written_back))
+        connection = site.connections.at(transfer.connection)
+        write_back = WriteBack(bool(connection and connection.ipaas), bool(customer and customer.written_back))
         failure = transfer.documented_failure()
         return site.pages.show(
             request,
@@ -40,6 +38,8 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
             transfer=transfer,
             events=story(transfer, attempts, write_back),
             attempts=attempts,
+            in_words=in_words,
+            trail=deeds,
             failure=failure,
             entry=CATALOG[failure.slug] if failure else None,
             record=_record(transfer, asked=asked),
@@ -54,15 +54,9 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
 
     @router.post("/transfers/{transfer_id}/record")
     async def record(transfer_id: str, request: Request) -> Response:
-        """A POST: the person's data stand in no address, and who asks is logged."""
+        """A POST: the person's data stand in no address, and who asks is kept."""
         found = await _transfer(site, transfer_id)
-        log.info(
-            "record shown",
-            transfer_id=found.id,
-            tracking_guid=found.tracking_guid,
-            customer_id=found.customer_id,
-            address=request.client.host if request.client else None,
-        )
+        await site.operations.reveal(found, by_of(request))
         return await page(request, found, asked=True)
 
     @router.get("/transfers/{transfer_id}/{_action}")
@@ -75,18 +69,18 @@ def action_routes(router: APIRouter, site: Site) -> None:
     """Add what the buttons of that page do."""
 
     @router.post("/transfers/{transfer_id}/retry")
-    async def retry(transfer_id: str) -> Response:
+    async def retry(transfer_id: str, request: Request) -> Response:
         found = await _transfer(site, transfer_id)
-        if await site.operations.retry(found, _PATIENCE_SECONDS) is None:
+        if await site.operations.retry(found, _PATIENCE_SECONDS, by_of(request)) is None:
             raise _conflict(
                 await _transfer(site, transfer_id), "Only a failed, cancelled or waiting one runs again."
             )
         return go_to(f"/monitoring/transfers/{found.id}")
 
     @router.post("/transfers/{transfer_id}/cancel")
-    async def cancel(transfer_id: str) -> Response:
+    async def cancel(transfer_id: str, request: Request) -> Response:
         found = await _transfer(site, transfer_id)
-        if await site.operations.cancel(found) is None:
+        if await site.operations.cancel(found, by_of(request)) is None:
             raise _conflict(
                 await _transfer(site, transfer_id), "Only an accepted or waiting one can be cancelled."
             )
@@ -100,16 +94,13 @@ async def _transfer(site: Site, transfer_id: str) -> Stored:
     return found
 
 
-def _record(transfer: Stored, *, asked: bool) -> list[tuple[str, str | None]]:
-    """Field by field; None = hidden until somebody asks, as anything may name the person."""
+def _record(transfer: Stored, *, asked: bool) -> list[tuple[str, str]]:
+    """Field by field; masked until somebody asks, as anything may name the person."""
     if not transfer.record:
         return []
     fields: dict[str, Any] = json.loads(transfer.record)
-    return [
-        (name, _text(value) if asked or name in _SHOWN_UNASKED else None)
-        for name, value in fields.items()
-        if value not in (None, "", [], {})
-    ]
+    shown = fields if asked else masked_record(fields)
+    return [(name, _text(value)) for name, value in shown.items() if value not in (None, "", [], {})]
 
 
 def _text(value: Any) -> str:

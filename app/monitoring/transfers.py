@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from pydantic import ValidationError
 
 from app.error_catalog import Slug
-from app.filters import read_time
+from app.filters import ListFilter, ending
 from app.ledger import reports, statistics
-from app.ledger.reports import Filter
+from app.ledger.grouping import alike
 from app.ledger.stored import Status, hash_email
-from app.monitoring.guard import PageFault, form_of, go_to, origin_of
+from app.monitoring.guard import READS, PageFault, form_of, go_to, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from app.ledger.reports import Filter
+    from app.ledger.stored import Stored
     from app.monitoring.site import Site
 
 LIST: Final = "/monitoring/transfers"
@@ -32,19 +36,23 @@ ERRORS: Final = (
     Slug.INTERNAL_ERROR,
 )
 _PAGE = 50
+_DAY = 86_400
 _CURSOR_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The filter as it stands in the address; empty = any. `email` is a hash, never the address itself."""
+    """The filter as it stands in the address, by the names that the API has for it; empty = any."""
 
     status: str = ""
     error: str = ""
-    message: str = ""
-    customer: str = ""
-    guid: str = ""
-    email: str = ""
+    stamped_status: str = ""
+    group: str = ""
+    customer_id: str = ""
+    tracking_guid: str = ""
+    email_hash: str = ""
+    connection: str = ""
+    sync_id: str = ""
     since: str = ""
     until: str = ""
 
@@ -52,6 +60,12 @@ class Choice:
     def of(cls, values: Mapping[str, str]) -> Choice:
         """From an address or a form."""
         return cls(**{each.name: values.get(each.name, "").strip() for each in fields(cls)})
+
+    @classmethod
+    def failed(cls, now: float, days: int) -> Choice:
+        """All that failed of those received in so many days."""
+        until = ending(now)
+        return cls(status="failed", since=_written(until - days * _DAY), until=_written(until))
 
     @property
     def given(self) -> dict[str, str]:
@@ -64,21 +78,32 @@ class Choice:
         query = urlencode({name: value for name, value in (self.given | others).items() if value})
         return f"{LIST}?{query}" if query else LIST
 
-    def filter(self, cursor: int | None) -> Filter:
+    def but(self, **others: str) -> Choice:
+        """With other values."""
+        return replace(self, **others)
+
+    def ended(self, now: float) -> Choice:
+        """With an end, so that what fails from now on is not meant."""
+        return self if self.until else self.but(until=_written(ending(now)))
+
+    def filter(self, cursor: int | None = None) -> Filter:
         """For the ledger. Raises PageFault for what no form sends."""
-        if self.status and self.status not in STATUSES:
-            raise _unreadable("status")
-        return Filter(
-            status=self.status or None,
-            error=self.error or None,
-            reason=self.message or None,
-            customer_id=self.customer or None,
-            tracking_guid=self.guid.lower() or None,
-            email_hash=self.email or None,
-            since=_seconds(self.since),
-            until=_seconds(self.until),
-            cursor=cursor,
-        )
+        try:
+            read = ListFilter.model_validate(self.given)
+        except ValidationError as faults:
+            raise _unreadable(str(faults.errors()[0]["loc"][0]).replace("_", " ")) from None
+        return replace(read.filter, cursor=cursor)
+
+    def chips(self, found: Sequence[Stored]) -> list[tuple[str, str]]:
+        """What has no field in the form, and the address without it. `found`: of these transfers."""
+        same = alike(found[0].error, found[0].reason) if found else ""
+        texts = {
+            "stamped_status": f"Status {self.stamped_status} of Stamped.io",
+            "group": f"Failed alike: {same or self.group}",
+            "connection": f"Connection {self.connection}",
+            "sync_id": "One sync",
+        }
+        return [(text, self.path(**{name: ""})) for name, text in texts.items() if name in self.given]
 
 
 def list_routes(router: APIRouter, site: Site) -> None:
@@ -97,7 +122,10 @@ def list_routes(router: APIRouter, site: Site) -> None:
             request,
             "transfers.html",
             choice=choice,
+            chips=choice.chips(found),
             transfers=found,
+            rerun=choice.status == "failed" and cursor is None and len(found),
+            more=more,
             older=choice.path(cursor=str(found[-1].seq)) if more else None,
             first_page=cursor is None,
             live=query.get("live") != "off" and cursor is None,
@@ -106,17 +134,16 @@ def list_routes(router: APIRouter, site: Site) -> None:
             empty=empty,
             now=site.now(),
             origin=origin_of(request),
-            fetches=site.connection.ipaas is not None,
+            fetches=site.fetches,
         )
 
-    @router.post("/transfers")
+    @router.post("/transfers", tags=[READS])
     async def narrow(request: Request) -> Response:
         """A POST, so that an e-mail never stands in an address; it goes on as its hash."""
         form = form_of(request)
-        email = form.pop("email", "").strip()
-        kept = form.pop("email_hash", "")
-        choice = Choice.of(form | {"email": hash_email(email) if email else kept})
-        choice.filter(None)
+        email = form.get("email", "").strip()
+        choice = Choice.of(form | ({"email_hash": hash_email(email)} if email else {}))
+        choice.filter()
         return go_to(choice.path())
 
 
@@ -129,15 +156,16 @@ def read_cursor(text: str) -> int | None:
     return int(text)
 
 
-def _seconds(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        return read_time(text)
-    except ValueError:
-        raise _unreadable("time") from None
+def _written(seconds: float) -> str:
+    """As fields for times have it, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _unreadable(what: str) -> PageFault:
     text = f"There is no such {what}. Times are written as 2026-11-24T12:30, in UTC."
     return PageFault(HTTPStatus.BAD_REQUEST, "This filter cannot be read", text)
+
+
+def connection_of(request: Request) -> str:
+    """The one that the pages are narrowed to; empty = all."""
+    return request.query_params.get("connection", "")

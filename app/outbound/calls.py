@@ -94,13 +94,13 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(" ", text)
 
 
-def cut(message: str) -> str:
-    """At most 500 characters, all of them printable, and no part of a word: it might be a part of a name."""
+def cut(message: str, limit: int = MESSAGE_LIMIT) -> str:
+    """So many characters at most, all of them printable, and no part of a word: it might be a part of a name."""
     message = printable(message)
-    if len(message) <= MESSAGE_LIMIT:
+    if len(message) <= limit:
         return message
-    whole = message[: MESSAGE_LIMIT - 1].rpartition(" ")[0]
-    return f"{whole or message[: MESSAGE_LIMIT - 2]} …"
+    whole = message[: limit - 1].rpartition(" ")[0]
+    return f"{whole or message[: limit - 2]} …"
 
 
 def _flat(value: Any) -> str:

@@ -17,6 +17,7 @@ import httpx
 from pydantic_core import from_json
 
 from app.outbound.calls import ENVELOPES, CallError, cut, message_of, parse_retry_after
+from app.outbound.noting import NOTING
 from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
 from app.telemetry.redaction import basic_credentials
@@ -53,11 +54,6 @@ class Answer:
         """Something in front of the API may have answered, such as "We'll be right back" with a 200."""
         return self.body is NOT_JSON and self.text.lstrip().startswith("<")
 
-    def refuse_web_page(self, operation: str) -> None:
-        """For calls that no API answers so. Raises CallError."""
-        if self.is_web_page:
-            raise CallError(operation, Kind.UNAVAILABLE, self.status, "the answer is a web page")
-
 
 class JsonClient:
     """Calls one foreign system. Every failure is a `CallError`; nothing else is raised."""
@@ -72,11 +68,13 @@ class JsonClient:
         timeout_seconds: float,
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
-        observe: Callable[[str, str, float], None] = lambda _operation, _outcome, _seconds: None,
+        system: str = "",
+        observe: Callable[[str, str, str, float], None] = lambda _system, _operation, _outcome, _seconds: None,
         judge: Callable[[int, str], Kind] = lambda status, _text: classify(status),
     ) -> None:
         self.last_failure: CallError | None = None
         self._judge = judge
+        self._system = system
         self._observe = observe
         self._base_url = base_url.rstrip("/")
         self._redactor = redactor
@@ -95,7 +93,7 @@ class JsonClient:
         """Close pooled connections. Idempotent."""
         await self._transport.aclose()
 
-    async def call(
+    async def call(  # noqa: PLR0913 - what a request is made of
         self,
         operation: str,
         method: str,
@@ -103,22 +101,26 @@ class JsonClient:
         *,
         json: Any = None,
         params: Mapping[str, str] | None = None,
+        pages: bool = True,
     ) -> Answer:
-        """One call within the time-out.
+        """One call within the time-out. `pages` False: no API answers it with a web page.
 
         Raises CallError for no answer, no success, and a success whose body reports a failure.
         """
-        began, outcome = time.perf_counter(), "cancelled"
+        began, outcome, noting = time.perf_counter(), "cancelled", NOTING.get()
+        noted = noting.begin(self._system, operation)
         try:
             answer = await self._bounded(operation, method, path, json, params)
-            self._raise_for_failure(operation, answer)
+            noted.status = answer.status
+            self._raise_for_failure(operation, answer, pages=pages)
             outcome = "ok"
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
-            outcome = error.kind.value
+            outcome, noted.status, noted.message = error.kind.value, error.status, error.message
             raise
         finally:
-            self._observe(operation, outcome, time.perf_counter() - began)
+            noting.end(noted, outcome)
+            self._observe(self._system, operation, outcome, time.perf_counter() - began)
         self.last_failure = None
         return answer
 
@@ -163,12 +165,14 @@ class JsonClient:
             body = NOT_JSON
         return Answer(response.status_code, body, raw, response.headers)
 
-    def _raise_for_failure(self, operation: str, answer: Answer) -> None:
+    def _raise_for_failure(self, operation: str, answer: Answer, *, pages: bool) -> None:
         status = answer.status
         body = None if answer.body is NOT_JSON else answer.body
         refused = False
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             failed = next((part for part in _parts(body) if _status_in_body(part) or _reports_failure(part)), None)
+            if failed is None and answer.is_web_page and not pages:
+                raise CallError(operation, Kind.UNAVAILABLE, status, "the answer is a web page")
             if failed is None:
                 return
             told = _status_in_body(failed)

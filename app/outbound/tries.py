@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from app.outbound.calls import CallError
+from app.outbound.noting import NOTING, Noting
 from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.clock import Clock
+    from app.outbound.noting import Call
 
 MAX_CALLS = 3
 _FIRST_PAUSE = 0.5
@@ -25,12 +27,13 @@ class Tries:
     own. A call that timed out is only repeated when as much time is left as it took.
 
     `unanswered_at`: when a call that may have taken effect was last given up without an answer, also where a
-    repeat of it succeeded.
+    repeat of it succeeded. `calls`: where each call is noted.
     """
 
-    def __init__(self, deadline: float, clock: Clock) -> None:
+    def __init__(self, deadline: float, clock: Clock, calls: list[Call] | None = None) -> None:
         self._deadline = deadline
         self._clock = clock
+        self._calls = [] if calls is None else calls
         self.unanswered_at: float | None = None
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -39,9 +42,12 @@ class Tries:
         while True:
             number += 1
             began = self._clock.monotonic()
+            noting = Noting(self._calls, self._clock, number)
+            before = NOTING.set(noting)
             try:
                 return await call()
             except CallError as error:
+                noting.judge(error)
                 now = self._clock.monotonic()
                 if error.is_unanswered:
                     self.unanswered_at = now
@@ -49,6 +55,8 @@ class Tries:
                 pause = pause_after(error, number, self._clock.random())
                 if pause is None or pause + least > self._deadline - now:
                     raise
+            finally:
+                NOTING.reset(before)
             await self._clock.sleep(pause)
 
 

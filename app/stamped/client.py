@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -57,7 +56,8 @@ class StampedClient:
             timeout_seconds=account.timeout_seconds,
             connections=account.connections,
             transport=transport,
-            observe=partial((metrics or Metrics().of("")).call, "stamped"),
+            system="stamped",
+            observe=(metrics or Metrics().of("")).call,
         )
 
     async def aclose(self) -> None:
@@ -68,6 +68,11 @@ class StampedClient:
     def last_failure(self) -> CallError | None:
         """Why the last call failed; None when it did not, or only refused the data."""
         return self._http.last_failure
+
+    def failed(self, error: CallError) -> CallError:
+        """This came of calls that each seemed to succeed: the last failure, until a next call succeeds."""
+        self._http.last_failure = error
+        return error
 
     async def add(self, fields: StampedFields) -> StampedCustomer | None:
         """Create the customer, or update the one with this e-mail. None: saved, but the answer names no id."""
@@ -80,8 +85,7 @@ class StampedClient:
         An answer without an id is taken at its word, unless it is a web page: no API answers an update so.
         """
         path = f"/dashboard/customers/{quote(customer_id, safe='')}"
-        answer = await self._http.call("update", "POST", path, json=fields)
-        answer.refuse_web_page("update")
+        answer = await self._http.call("update", "POST", path, json=fields, pages=False)
         found = customer_in(answer.body)
         if found is None:
             return StampedCustomer(customer_id, email=None, is_subscribed=None)
@@ -101,8 +105,7 @@ class StampedClient:
 
     async def check(self) -> None:
         """A read-only call that shows whether address, keys and store hash are right. A web page is no success."""
-        answer = await self._http.call("check", "GET", "/dashboard/customers", params={"search": _NOBODY})
-        answer.refuse_web_page("check")
+        await self._http.call("check", "GET", "/dashboard/customers", params={"search": _NOBODY}, pages=False)
 
     async def set_subscription(self, email: str, *, subscribed: bool) -> bool:
         """Subscribe or unsubscribe this e-mail from survey and review e-mails.

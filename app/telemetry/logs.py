@@ -50,8 +50,12 @@ def configure_logs(level: str, log_format: str, redactor: Redactor) -> None:
         _exception_without_text,
         _redaction(redactor),
     ]
+    logging.raiseExceptions = (
+        False  # what cannot be written is not told to the terminal instead, with all it holds
+    )
     renderer: Processor = _as_json
     if log_format == "console":
+        shared.append(_exception_as_text)
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     structlog.configure(  # our own lines do not pass through `logging`, which is half of their cost
         processors=[*shared, renderer],
@@ -123,6 +127,12 @@ def _exception_without_text(_logger: WrappedLogger, _method: str, event: EventDi
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if chain:
         event["exception"] = chain
+    return event
+
+
+def _exception_as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["exception"] = "\n".join(event["exception"])
     return event
 
 

@@ -27,6 +27,7 @@ from tests.support import (
 FILE = Path(__file__).parents[1] / "data" / "recorded_answers.txt"
 TRANSFERS = "/transfers"
 AFRESH = "/transfers/retry"
+GROUPS = "/errors/groups"
 SYNCS = "/syncs"
 REFUSED = reply(400, {"message": "Email is not valid."})
 _HEADLINE = "=== "
@@ -264,6 +265,30 @@ async def the_catalogue(at: Teller) -> None:
     every = await at.get("/errors", key=None)
     for slug in (*(each["slug"] for each in every.json()["errors"]), "nope", "Not-Found"):
         await at.get(f"/errors/{slug}", key=None, Accept="application/json")
+
+
+@scene()
+async def groups_of_failures(at: Teller) -> None:
+    at.wire.script(add=[REFUSED, reply(400, {"message": "Customer 7 is not valid."})])
+    await at.hook(envelope(person(1)))
+    at.clock.advance(60)
+    for number in (2, 3):
+        await at.hook(envelope(person(number)))
+    for key in (None, WEBHOOK_KEY):
+        await at.get(GROUPS, key=key)
+    await at.get(GROUPS)
+    for method in ("HEAD", "POST", "DELETE"):
+        await at.call(method, GROUPS)
+    for query in (
+        *("since=2026-11-24T10:00:30Z", "until=2026-11-24T10:00:30", "connection=nowhere", "stamped_status=400"),
+        *("since=&until=&connection=&group=", "status=failed", "since=x&until=1&group=x&stamped_status=99"),
+    ):
+        await at.get(f"{GROUPS}?{query}")
+    wanted = {"stamped_status": 400, "until": "2026-11-24T10:00:30", "customer_id": 1, "dry_run": True}
+    await at.post(AFRESH, wanted)
+    await at.post(AFRESH, {"stamped_status": "400", "group": "", "connection": [], "tracking_guid": guid(1)})
+    await at.get(f"{TRANSFERS}?stamped_status=400&until=2026-11-24T10:00:30")
+    await at.get(f"{TRANSFERS}?email_hash=x&group=x&stamped_status=x&until=x")
 
 
 def recorded() -> dict[str, str]:

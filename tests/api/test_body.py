@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Shared
-from tests.support import RECORD, WEBHOOK
+from tests.conftest import BridgeFactory, Shared
+from tests.support import RECORD, WEBHOOK, WEBHOOK_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,6 +62,7 @@ async def test_a_missing_media_type_is_taken_for_json(shared: Shared) -> None:
         "multipart/form-data; boundary=x",
         "application/x-www-form-urlencoded",
         "json",
+        "application/a/b+json",
         "",
     ],
 )
@@ -104,6 +106,29 @@ async def test_nobody_is_listened_to_for_ever(shared: Shared) -> None:
             yield b" " * MIB
 
     assert_problem(await shared.client.post(WEBHOOK, content=body(), headers=JSON), 413, "payload-too-large")
+
+
+async def test_a_caller_that_leaves_before_the_end_is_no_fault_of_ours(
+    bridge: BridgeFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By ASGI, as httpx always sends what it has announced."""
+    sent: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = [{"type": "http.request", "body": b"{", "more_body": True}]
+    messages = iter([*parts, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {WEBHOOK_KEY}".encode())]
+    scope = {"type": "http", "method": "POST", "path": WEBHOOK, "headers": headers, "query_string": b""}
+    async with bridge() as client:
+        app = client._transport.app  # type: ignore[attr-defined]
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert '"error"' not in {*capsys.readouterr().out.split('"level": ')}
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:

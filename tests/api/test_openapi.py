@@ -31,6 +31,7 @@ OPERATORS = [
     ("post", "/syncs/{sync_id}/cancel"),
     ("get", "/transfers"),
     ("post", "/transfers/retry"),
+    ("get", "/errors/groups"),
     ("get", "/transfers/{transfer_id}"),
     ("post", "/transfers/{transfer_id}/retry"),
     ("post", "/transfers/{transfer_id}/cancel"),
@@ -176,10 +177,13 @@ async def test_every_operation_says_which_key_opens_it(bridge: BridgeFactory) ->
     told = {(method, path): operation.get("security") for method, path, operation in operations(schema)}
     assert told == (
         {("post", WEBHOOK): [{"webhookKey": []}]}
-        | {key: [{"operatorKey": []}] for key in OPERATORS}
+        | {key: [{"operatorKey": []}] for key in OPERATORS if key[0] == "post"}
+        | {key: [{"operatorKey": []}, {"viewerKey": []}] for key in OPERATORS if key[0] == "get"}
         | {("get", path): None for path in OPEN}
     )
-    assert set(schemes) == {"webhookKey", "operatorKey"}
+    assert set(schemes) == {"webhookKey", "operatorKey", "viewerKey"}
+    assert all((each["type"], each["scheme"]) == ("http", "bearer") for each in schemes.values())
+    assert all("_API_KEY" in each["description"] for each in schemes.values())
 
 
 async def test_every_operation_names_other_problems_and_has_an_example_of_each(

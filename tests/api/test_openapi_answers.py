@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from app.api import answers as models
 from app.api.results import Results
+from app.error_catalog import Entry
+from app.groups import ErrorGroups
 from app.health import Readiness
 from tests.api.operating import ASYNC, OPERATOR, REFUSED, SYNC, Gate, Operator, failed
 from tests.api.test_openapi import OPERATORS, document
@@ -122,6 +124,7 @@ async def test_what_operators_read_looks_as_documented(bridge: BridgeFactory) ->
                 await operator.call("GET", f"/transfers/{transfer_id}"),
                 models.Transfer,
             ),
+            ("get", "/errors/groups", await operator.call("GET", "/errors/groups"), ErrorGroups),
             ("post", "/transfers/retry", await operator.post("/transfers/retry", dry), models.RetryCount),
             ("post", "/transfers/retry", await operator.post("/transfers/retry", {}), models.SyncStarted),
             ("get", "/rejections", await operator.call("GET", "/rejections"), models.Rejections),
@@ -129,7 +132,7 @@ async def test_what_operators_read_looks_as_documented(bridge: BridgeFactory) ->
             ("get", "/livez", await client.get("/livez"), models.Phase),
             ("get", "/startupz", await client.get("/startupz"), models.Phase),
             ("get", "/errors", await client.get("/errors"), models.Catalog),
-            ("get", "/errors/{slug}", await client.get("/errors/not-found"), models.CatalogEntry),
+            ("get", "/errors/{slug}", await client.get("/errors/not-found"), Entry),
         ]
     assert {answer.status_code for _, _, answer, _ in answers} == {200, 202}
     for method, path, answer, model in answers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +48,7 @@ CALLS = [
     ("POST", "/transfers/1/retry"),
     ("POST", "/transfers/1/cancel"),
     ("POST", "/transfers/retry"),
+    ("GET", "/errors/groups"),
     ("GET", "/rejections"),
 ]
 
@@ -354,6 +357,24 @@ async def test_a_rerun_of_an_old_manual_sync_sends_the_newer_change_that_waits(
         assert (again.status_code, again.json()["results"][0]["status"]) == (200, "succeeded")
         assert (await operator.get(newer))["status"] == "succeeded"
     assert [each["isSubscribed"] for each in await sandbox.customers()] == [False]
+
+
+async def test_what_another_version_has_stored_is_told(bridge: BridgeFactory, tmp_path: Path) -> None:
+    """After an upgrade that was taken back there may be errors and triggers that this version does not know."""
+    async with bridge(Wire(add=REFUSED)) as client:
+        operator = Operator(client)
+        (transfer_id,) = await failed(client)
+        await client.post(WEBHOOK, json={"notifications": [{}]})
+        await operator.get("/rejections")
+        with sqlite3.connect(tmp_path / "bridge.db") as database:
+            database.execute("UPDATE transfers SET error = 'unheard-of', \"trigger\" = 'moon'")
+            database.execute("UPDATE rejections SET error = 'unheard-of'")
+        database.close()
+        (listed,) = (await operator.get("/transfers"))["items"]
+        (refused,) = (await operator.get("/rejections"))["items"]
+        shown = await operator.get(f"/transfers/{transfer_id}")
+    assert (listed["error"], listed["trigger"], shown["trigger"]) == ("unheard-of", "moon", "moon")
+    assert refused["error"] == "unheard-of"
 
 
 async def test_rejections_show_why_and_never_what(bridge: BridgeFactory) -> None:

@@ -31,6 +31,7 @@ RESULT = {
     "transfer_id",
     "tracking_guid",
     "customer_id",
+    "connection",
     "status",
     "action",
     "external_id",
@@ -58,6 +59,7 @@ async def test_a_result_has_everything_and_ids_are_text(bridge: BridgeFactory) -
     assert result == {
         "tracking_guid": GUID,
         "customer_id": "150713",
+        "connection": "default",
         "status": "succeeded",
         "action": "created",
         "external_id": "143491",

@@ -76,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     environment = {
         "PATH": os.defpath,
         "DATABASE_URL": f"sqlite:///{database}",
-        "OPERATOR_API_KEY": OPERATOR_KEY,
+        "OPERATOR_API_KEY": f"ada:{OPERATOR_KEY}",
         "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
         "SUBSCRIPTION_FIELD": "SubscribeProfile",
     }

@@ -191,7 +191,7 @@ def test_what_the_running_service_warns_of_is_shown(run: Run, service: Running, 
     run("send", "--id", "800001", "--field", "email_address=x@example.com", revealed=True)
     ran = run("check")
     assert ran.code == 0
-    assert "warn  service   stamped is not well" in ran.out
+    assert "warn  service   Stamped.io is not well" in ran.out
     assert "What to do: The last call (create) failed" in ran.out
     assert configured
 

@@ -70,10 +70,12 @@ def test_a_failure_is_seen_explained_mended_and_run_again(run: Run, service: Run
     assert "try 1 failed in" in shown
     assert "try 2 failed in" in shown
     assert "try 3 succeeded in" in shown
-    assert "Stamped.io, create: HTTP status 400" in shown
+    assert shown.count("    Stamped.io, create, try 1: HTTP status 400 in ") == 2
+    assert "ms: Email 7…@example.com is not valid.\n" in shown
+    assert "    Stamped.io, subscribe, try 1: HTTP status 200 in " in shown
     assert "Destination        1796" in shown
     assert NAME not in shown
-    assert "A…" in shown
+    assert "  first_name         …" in shown.splitlines()
     assert "What to do" not in shown
     assert run("retry", transfer_id, "--dry-run").code == 1
     conflict = run("retry", transfer_id)
@@ -85,13 +87,26 @@ def test_show_reveals_only_on_asking(run: Run, service: Running, customer: str) 
     transfer_id = send(run, customer)
     hidden = json.loads(run("show", transfer_id, "--json").out)
     assert hidden["record"]["email_address"] == "7…@example.com"
-    assert hidden["record"]["first_name"] == "A…"
+    assert hidden["record"]["first_name"] == "…"
     shown = run("show", transfer_id, "--reveal", revealed=True).out
     assert f"{customer}.{EMAIL}" in shown
     assert NAME in shown
     told = json.loads(run("show", transfer_id, "--reveal", "--json", revealed=True).out)
     assert told["record"]["first_name"] == NAME
     assert service.url
+
+
+def test_show_tells_who_did_what(run: Run, service: Running, customer: str) -> None:
+    transfer_id = send_in_vain(run, service, customer)
+    service.mend()
+    assert run("retry", transfer_id).code == 0
+    shown = run("show", transfer_id).out
+    assert "  re-run by ada (api) from 127.0.0.1" in shown
+    trail = json.loads(run("show", transfer_id, "--json").out)["trail"]
+    assert [(deed["what"], deed["who"], deed["via"]) for deed in trail] == [
+        ("re-run", "ada", "api"),
+        ("revealed", "ada", "api"),
+    ]
 
 
 def test_the_same_guid_again_is_a_repeat(run: Run, service: Running, customer: str) -> None:
@@ -186,6 +201,12 @@ def test_all_failed_of_one_error_run_again(run: Run, service: Running) -> None:
         send_in_vain(run, service, each)
     error = ("--error", "customer-create-or-update-failed", "--since", "1h")
     assert run("retry", "--failed", *error, "--dry-run").out == "3 failed transfers would run again.\n"
+    (group,) = json.loads(run("errors", "--stamped-status", "400", "--since", "1h", "--json").out)["groups"]
+    assert (group["count"], group["customers"], group["message"][-20:]) == (3, 3, " Email is not valid.")
+    alike = run("transfers", "--group", group["group"], "--status", "failed", "--json").out
+    assert {each["customer_id"] for each in json.loads(alike)["items"]} == set(customers)
+    narrowed = ("--group", group["group"], "--customer", customers[1], "--until", "2099-01-01")
+    assert run("retry", "--failed", *narrowed, "--dry-run").out == "1 failed transfer would run again.\n"
     total = json.loads(run("retry", "--failed", "--dry-run", "--json").out)
     assert total == {"dry_run": True, "total": before + 3}
     assert run("retry", "--failed", *error).code == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,9 +12,8 @@ import pytest
 
 from app.cli.options import read_since
 from app.cli.output import clean
-from app.cli.privacy import masked
 from tests.cli.conftest import Pretend, Run
-from tests.support import OPERATOR_KEY
+from tests.support import OPERATOR_KEY, VIEWER_KEY
 
 TRANSFER: dict[str, Any] = {
     "transfer_id": "0b0e7a52-4b3e-7c7f-9c59-6f0f3f1d2a10",
@@ -104,6 +105,7 @@ def test_a_connection_that_breaks(run: Run, pretend: Pretend, error: Exception, 
         ("http://[::ffff:127.0.0.1]:8080", None, "sandbox-operator-key"),
         ("http://127.0.0.1:8080", OPERATOR_KEY, OPERATOR_KEY),
         ("https://bridge.test", OPERATOR_KEY, OPERATOR_KEY),
+        ("https://bridge.test", f" ada : {OPERATOR_KEY} , bob:other-Ky5", OPERATOR_KEY),
     ],
 )
 def test_the_sandbox_key_is_for_this_machine_only(
@@ -116,6 +118,20 @@ def test_the_sandbox_key_is_for_this_machine_only(
     assert run("transfers").code == 0
     assert requests[0].headers["Authorization"] == f"Bearer {sent}"
     assert str(requests[0].url).startswith(url)
+
+
+def test_a_viewers_key_is_sent_where_there_is_no_other(
+    run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIEWER_API_KEY", f"eve:{VIEWER_KEY},other-Ky5")
+    requests = pretend(lambda _request: page())
+    assert run("transfers").code == 0
+    monkeypatch.setenv("OPERATOR_API_KEY", OPERATOR_KEY)
+    assert run("transfers").code == 0
+    assert [each.headers["Authorization"] for each in requests] == [
+        f"Bearer {VIEWER_KEY}",
+        f"Bearer {OPERATOR_KEY}",
+    ]
 
 
 def test_without_a_key_nothing_is_sent_elsewhere(
@@ -143,7 +159,10 @@ def test_the_first_webhook_key_of_a_rotation_is_sent(
     assert "customer" not in sent
 
 
-@pytest.mark.parametrize(("name", "value"), [("IPAAS_STAMPED_URL", "bridge"), ("OPERATOR_API_KEY", "kéy-Lw4")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("IPAAS_STAMPED_URL", "bridge"), ("OPERATOR_API_KEY", "kéy-Lw4"), ("OPERATOR_API_KEY", "A L:key-Lw4")],
+)
 def test_a_setting_of_the_cli_that_is_malformed(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -177,26 +196,103 @@ def test_the_first_list_says_what_to_do_first(run: Run, pretend: Pretend) -> Non
     assert "ipaas-stamped send --id 1" in run("transfers").out
 
 
-def test_failed_transfers_are_grouped_by_error_and_message(run: Run, pretend: Pretend) -> None:
-    sentence = "The customer could not be loaded from iPaaS.com, so nothing was sent to Stamped.io."
-    reasons = ["HTTP status 404.", "HTTP status 401.", "HTTP status 401."]
-    items = [TRANSFER | {"reason": f"{sentence} {reason}"} for reason in reasons]
-    items.append(TRANSFER | {"error": "of-a-newer-version", "created_at": "2026-11-24T08:00:00.000Z"})
+GROUP = {
+    "group": "088c64560262",
+    "error": "customer-not-loaded",
+    "title": "Customer could not be loaded from iPaaS.com",
+    "stamped_status": None,
+    "message": "HTTP status 401: No. …",
+    "example": "The customer could not be loaded. HTTP status 401: No. 7",
+    "count": 1200,
+    "customers": 1,
+    "first_seen": "2026-11-24T08:00:00.000Z",
+    "last_seen": "2026-11-24T09:30:00.000Z",
+    "transfer_id": "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10",
+}
+WINDOW = {"since": "2026-11-23T10:00:00.000Z", "until": "2026-11-24T10:00:01.000Z"}
+
+
+def in_groups(*groups: dict[str, Any]) -> Callable[[httpx.Request], httpx.Response]:
+    entry = {"slug": "customer-not-loaded", "description": "What it is.", "resolution": "What to do."}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"errors": []}) if request.url.path == "/errors" else page(*items)
+        body = {"errors": [entry]} if request.url.path == "/errors" else {**WINDOW, "items": groups}
+        return httpx.Response(200, json=body)
 
-    pretend(answer)
+    return answer
+
+
+def test_failed_transfers_are_shown_by_error_and_in_groups(run: Run, pretend: Pretend) -> None:
+    other = GROUP | {"group": "0" * 12, "message": "HTTP status 404.", "count": 3, "customers": 2}
+    newer = GROUP | {"error": "of-a-newer-version", "title": "Of a newer version", "count": 1}
+    requests = pretend(in_groups(GROUP, newer, other))
     found = json.loads(run("errors", "--json").out)
-    assert [(group["error"], group["count"]) for group in found["groups"]] == [
-        ("customer-not-loaded", 3),
-        ("of-a-newer-version", 1),
-    ]
-    assert found["groups"][0]["messages"] == [
-        {"message": "HTTP status 401.", "count": 2},
-        {"message": "HTTP status 404.", "count": 1},
-    ]
-    assert "2 x HTTP status 401." in run("errors").out
+    told = {"description": "What it is.", "resolution": "What to do."}
+    unknown: dict[str, Any] = dict.fromkeys(told)
+    assert found == {**WINDOW, "total": 1204, "groups": [GROUP | told, newer | unknown, other | told]}
+    assert dict(requests[-1].url.params) == {}
+    shown = run("errors", "--connection", "store 1").out
+    assert "Customer could not be loaded from iPaaS.com  1,203\n" in shown
+    assert "  1,200 x HTTP status 401: No. …\n    1 customer, " in shown
+    assert "  3 x HTTP status 404.\n    2 customers, " in shown
+    assert shown.count("Resolution: What to do.") == 1
+    assert shown.index("404") < shown.index("What to do.") < shown.index("Of a newer version")
+    options = (
+        f"--connection 'store 1' --since {WINDOW['since']} --until {WINDOW['until']} --group {GROUP['group']}"
+    )
+    assert f"ipaas-stamped transfers --status failed {options} --all\n" in shown
+    assert f"ipaas-stamped retry --failed {options}\n" in shown
+
+
+def test_the_options_that_are_suggested_are_understood(run: Run, pretend: Pretend) -> None:
+    pretend(in_groups(GROUP))
+    shown = run("errors", "--customer", "7 $(x)", "--stamped-status", "401", "--error", "not-found").out
+    lines = [shlex.split(line.split(": ipaas-stamped ")[1]) for line in shown.splitlines() if "--group" in line]
+    requests = pretend(lambda _request: httpx.Response(200, json={"items": [], "next": None, "total": 0}))
+    for line in lines:
+        assert run(*line).code == 0
+    meant = {"customer_id": "7 $(x)", "error": "not-found", "group": GROUP["group"], "status": "failed"}
+    meant |= {name: text.replace(".000Z", "Z") for name, text in WINDOW.items()}
+    listed, counted = requests
+    assert dict(listed.url.params) == meant | {"stamped_status": "401", "limit": "200"}
+    assert json.loads(counted.content) == meant | {"stamped_status": 401, "dry_run": True}
+
+
+def test_where_nothing_failed_it_says_in_which_time(run: Run, pretend: Pretend) -> None:
+    pretend(in_groups())
+    shown = run("errors")
+    assert shown.code == 0
+    assert shown.out.startswith("No transfer failed that was received from 2026-11-2")
+
+
+FILTERS = {
+    "--customer": ("customer_id", "7"),
+    "--error": ("error", "customer-not-loaded"),
+    "--stamped-status": ("stamped_status", 401),
+    "--group": ("group", "088c64560262"),
+    "--since": ("since", "2026-11-24T10:00:00Z"),
+    "--until": ("until", "2026-11-24T11:00:00Z"),
+    "--connection": ("connection", "store 1"),
+}
+
+
+@pytest.mark.parametrize("options", [*((name,) for name in FILTERS), tuple(FILTERS)], ids=" ".join)
+def test_lists_reruns_and_errors_take_the_same_filters(
+    run: Run, pretend: Pretend, options: tuple[str, ...]
+) -> None:
+    written = [text for name in options for text in (name, str(FILTERS[name][1]))]
+    meant = dict(FILTERS[name] for name in options)
+    asked = {name: str(value) for name, value in meant.items()}
+    answer: dict[str, Any] = {"items": [], "next": None, "total": 2, "errors": [], "sync_id": "s-1", **WINDOW}
+    requests = pretend(lambda _request: httpx.Response(200, json=answer))
+    run("transfers", *written)
+    run("errors", *written)
+    run("retry", "--failed", "--no-wait", *written)
+    listed, _catalog, grouped, counted, started = requests
+    assert dict(listed.url.params) == asked | {"limit": "50"}
+    assert (grouped.url.path, dict(grouped.url.params)) == ("/errors/groups", asked)
+    assert json.loads(counted.content) == meant | {"status": "failed", "dry_run": True}
+    assert json.loads(started.content) == meant | {"status": "failed"}
 
 
 def test_foreign_text_cannot_drive_the_terminal(run: Run, pretend: Pretend) -> None:
@@ -258,10 +354,15 @@ def test_the_exit_code_of_a_sync(
         ("retry",),
         ("retry", "1", "--failed"),
         ("retry", "1", "--since", "2h"),
+        ("retry", "1", "--group", "088c64560262"),
+        ("retry", "--failed", "--stamped-status", "99"),
+        ("retry", "--failed", "--until", "soon"),
+        ("errors", "--stamped-status", "x"),
         ("retry", "--failed", "--error", "no-such-error"),
         ("transfers", "--since", "yesterday"),
         ("transfers", "--status", "broken"),
         ("errors", "--catalog", "--since", "2h"),
+        ("errors", "--catalog", "--group", "088c64560262"),
     ],
     ids=lambda command: " ".join(command[:4]),
 )
@@ -308,32 +409,24 @@ def test_since_is_read_as_people_say_it(monkeypatch: pytest.MonkeyPatch) -> None
     assert monkeypatch
 
 
-def test_masks_reach_everywhere() -> None:
-    transfer = TRANSFER | {
-        "reason": "Bea Quisling, bea@example.com, is refused.",
-        "error": {"detail": "Quisling is refused.", "stamped": {"message": "bea@example.com"}},
-        "attempts": [{"detail": "BEA is refused", "steps": {"upsert": 0.1}}],
-        "record": {
-            "id": "150713",
-            "first_name": "Bea",
-            "LastName": "Quisling",
-            "email_address": "bea@example.com",
-            "company": "Quisling & Sons",
-            "comment": "Ask for Bea (bea@example.com)",
-            "phone": 123,
-            "custom_fields": [{"custom_field_name": "Nickname", "value": "Bea"}, {"value": True}],
-            "addresses": [{"street": "Elm 1"}],
-        },
-    }
-    hidden = masked(transfer)
-    text = json.dumps(hidden).lower()
-    assert not [word for word in ("bea@", "quisling", "bea", "elm", "123,") if word in text.replace("150713", "")]
-    assert hidden["transfer_id"] == TRANSFER["transfer_id"]
-    assert hidden["record"]["custom_fields"][0]["custom_field_name"] == "Nickname"
-    assert hidden["record"]["custom_fields"][1]["value"] is True
-    assert hidden["attempts"][0]["steps"] == {"upsert": 0.1}
-    assert transfer["record"]["first_name"] == "Bea"
-    assert masked(TRANSFER | {"record": None})["record"] is None
+def test_show_tells_each_call(run: Run, pretend: Pretend) -> None:
+    times = {"started_at": "2026-11-24T09:30:00.000Z", "finished_at": "2026-11-24T09:30:17.000Z"}
+    attempt: dict[str, Any] = times | {"outcome": "failed", "error": None, "detail": "It failed.", "steps": {}}
+    call = {"system": "stamped", "operation": "create", "try": 1, "outcome": "timeout", "status": None}
+    call |= {"started_at": times["started_at"], "seconds": 15.0, "message": "timed out after 15 s"}
+    again = call | {"try": 2, "outcome": "ok", "status": 201, "seconds": 0.25, "message": None}
+    back = again | {"system": "ipaas", "operation": "write back", "try": 1, "message": "To\x1b[31m\nAnn"}
+    attempts = [attempt | {"calls": [call, again, back]}, attempt | {"calls": []}]
+    record = {"first_name": "Ann"}
+    more = {"error": None, "destination": None, "attempts": attempts, "record": record, "record_hash": None}
+    pretend(lambda _request: httpx.Response(200, json=TRANSFER | more))
+    story = run("show", TRANSFER["transfer_id"]).out
+    assert [line for line in story.splitlines() if line.startswith("    ")] == [
+        "    Stamped.io, create, try 1: no answer in 15.0 s: timed out after 15 s",
+        "    Stamped.io, create, try 2: HTTP status 201 in 250 ms",
+        "    iPaaS.com, write back, try 1: HTTP status 201 in 250 ms: To�[31m …",
+        "    It failed.",
+    ]
 
 
 def test_clean_leaves_one_line() -> None:

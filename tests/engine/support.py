@@ -16,9 +16,8 @@ import httpx
 from sqlalchemy import select
 
 from app.clock import Clock
-from app.connections import Connection as Bridged
+from app.connections import Connection, Connections
 from app.engine import Engine, Operations, Outcome
-from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import read_record
 from app.ledger import replicas, reports
 from app.ledger.database import Database
@@ -28,10 +27,8 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import transfers
 from app.ledger.triggers import NewTransfer
-from app.mapping import BUILT_IN, load_mapping
-from app.stamped.client import StampedAccount, StampedClient
-from app.telemetry.redaction import Redactor
-from tests.support import IPAAS_TOKEN, IPAAS_URL, FakeClock, operation_of, sent
+from app.stamped.client import StampedAccount
+from tests.support import SCOPE, STORE, FakeClock, connection_over, operation_of, sent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,13 +74,13 @@ def change(
     """A notification whose record says which version it is."""
     known = read_record(record(version, moment, customer=customer, email=email, consent=consent))
     guid = guid or str(uuid4())
-    return NewTransfer("default", str(customer), guid, guid, record=known, promised=promised)
+    return NewTransfer(SCOPE, str(customer), guid, guid, record=known, promised=promised)
 
 
 def ask(*, customer: int = 1, guid: str | None = None) -> NewTransfer:
     """A notification without a record: it is to be loaded from iPaaS.com."""
     guid = guid or str(uuid4())
-    return NewTransfer("default", str(customer), guid, guid)
+    return NewTransfer(SCOPE, str(customer), guid, guid)
 
 
 @dataclass
@@ -354,6 +351,7 @@ class Room:
     stamped: SlowStamped
     clock: Clock
     operations: Operations
+    connection: Connection
     timeout: float = TIMEOUT
     callers: list[asyncio.Task[Any]] = field(default_factory=list)
 
@@ -449,18 +447,14 @@ async def room(
 
     `consent`: the custom field `Consent` is mapped. `ipaas`: where records are loaded from.
     """
-    stamped, redactor = stamped or (beside.stamped if beside else SlowStamped()), Redactor()
-    account = StampedAccount("http://stamped.test", "pubkey-1", "key-1", "270392", timeout_seconds=timeout)
-    connection = Bridged(
-        StampedClient(account, redactor, stamped),
-        IpaasClient(IpaasAccount(IPAAS_URL, IPAAS_TOKEN), redactor, ipaas) if ipaas else None,
-        load_mapping(BUILT_IN, subscription_field="Consent" if consent else None),
-        redactor,
-    )
+    stamped = stamped or (beside.stamped if beside else SlowStamped())
+    account = StampedAccount("http://stamped.test", "pubkey-1", "key-1", STORE, timeout_seconds=timeout)
+    connection = connection_over(stamped, account, ipaas=ipaas, consent="Consent" if consent else None)
+    connections = Connections(connection.settings, connection.redactor, lambda *_: connection)
     database = beside.database if beside else WatchedDatabase(path)
     clock = clock or (beside.clock if beside else JumpingClock())
     engine = Engine(
-        connection,
+        connections,
         database,
         clock,
         wait_seconds=wait_seconds,
@@ -468,8 +462,8 @@ async def room(
         retention_days=30,
         retry_unit_seconds=retry_unit_seconds,
     )
-    operations = Operations(engine, database, "default", fetch=ipaas is not None)
-    opened = Room(engine, database, stamped, clock, operations, timeout)
+    operations = Operations(engine, database)
+    opened = Room(engine, database, stamped, clock, operations, connection, timeout)
     engine.start()
     await opened.still()
     assert engine.taking
@@ -483,6 +477,6 @@ async def room(
             caller.cancel()
         await asyncio.gather(*opened.callers, return_exceptions=True)
         await engine.drain(0)
-        await connection.aclose()
+        await connections.aclose()
         if beside is None:
             await database.aclose()

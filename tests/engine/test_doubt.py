@@ -16,6 +16,7 @@ from app.ledger.claims import Claim
 from app.ledger.session import Session
 from tests.engine.support import Call, Person, Room, SlowStamped, change, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE, on_disk
+from tests.support import SCOPE
 
 MINUTE = 60.0
 PERSON = "person1@example.com"
@@ -222,8 +223,8 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
     done = AttemptResult(Progress(action="updated", external_id="143491", subscription="unchanged"), now)
 
     def take_over(connection: Session) -> None:
-        assert attempts.release(connection, "default", "1", replica, now, Terms())
-        again = claims.claim(connection, "default", "1", GONE, now)
+        assert attempts.release(connection, SCOPE, "1", replica, now, Terms())
+        again = claims.claim(connection, SCOPE, "1", GONE, now)
         assert again is not None
         assert attempts.finish(connection, again, done, Terms())
         newer = triggers.accept(connection, change(3, consent=True), GONE, now)
@@ -231,7 +232,7 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
         assert attempts.finish(connection, newer.claim, done, Terms())
         if verified:
             later = now + 4 * here.timeout
-            (looks,) = claims.claim_due(connection, GONE, later, 1)
+            (looks,) = claims.claim_due(connection, SCOPE, GONE, later, 1)
             assert looks.verifies
             assert attempts.finish(connection, looks, replace(done, finished_at=later), Terms())
 

@@ -17,6 +17,7 @@ from app.ledger.customers import Customer
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
+from tests.support import BY
 
 MINUTE = 60.0
 
@@ -138,7 +139,7 @@ async def test_what_a_cancelled_one_replaced_is_wanted_again(here: Room) -> None
     await here.release("away")
     (newer,) = await here.promise(change(2))
     await here.release("away")
-    assert await here.operations.cancel(newer) is not None
+    assert await here.operations.cancel(newer, BY) is not None
     await here.release()
     assert [(await here.row(each)).status for each in (older, newer)] == ["succeeded", "cancelled"]
     assert here.stamped.held == {"C-1": 1}
@@ -340,27 +341,28 @@ async def test_what_ends_without_an_attempt_has_its_line_too(here: Room) -> None
     with capture_logs() as lines:
         (third,) = await here.promise(change(3))
         await here.still()
-        await here.operations.cancel(third)
+        await here.operations.cancel(third, BY)
     told = [(line["transfer_id"], line["status"]) for line in lines if line["event"] == "transfer"]
     assert told == [(second.id, "skipped"), (third.id, "cancelled")]
 
 
 async def test_what_was_meant_for_a_sandbox_never_reaches_a_store(here: Room) -> None:
     """The same database, once without keys and later with them; `here` is a store."""
-    trial = replace(change(1), connection="sandbox 2026-11-24T10:00:00")
+    sandbox = "default@sandbox 2026-11-24T10:00:00.000000"
+    trial = replace(change(1), connection=sandbox)
     now = here.now
     waiting = (await here.database.run(triggers.accept, trial, None, now)).transfer
     await here.advance(60)
     assert here.stamped.open == []
     assert await here.database.run(triggers.cancel, waiting.seq, now) is not None
     assert await here.engine.rerun(waiting.seq) is None
-    await here.database.run(bulk.open_sync, "sync-1", "default", "retry", [waiting.seq], now)
+    await here.database.run(bulk.open_sync, "sync-1", bulk.EVERY, "retry", [waiting.seq], now)
     here.engine.entry.wake()
     await here.advance(60)
     assert here.stamped.open == []
     assert await here.statuses() == ["cancelled"]
-    assert await here.database.run(claims.claim_due, "sandbox", now, 10, sandbox=True) == []
-    again = await here.database.run(triggers.rerun, waiting.seq, None, now, fetch=False, sandbox=True)
+    assert await here.database.run(claims.claim_due, sandbox, "another", now, 10) == []
+    again = await here.database.run(triggers.rerun, waiting.seq, None, now, fetch={sandbox: False})
     assert again is not None
-    (claim,) = await here.database.run(claims.claim_due, "sandbox", now, 10, sandbox=True)
+    (claim,) = await here.database.run(claims.claim_due, sandbox, "another", now, 10)
     assert claim.lead.seq == waiting.seq

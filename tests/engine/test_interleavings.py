@@ -21,6 +21,7 @@ from app.ledger import triggers
 from app.ledger.stored import Stored
 from tests.engine.support import Call, Room, change, room
 from tests.sequences.reference import Consent, Reference
+from tests.support import BY
 
 ME = "1"
 
@@ -130,18 +131,18 @@ class World:
             case "retry":
                 self._room.callers.append(asyncio.create_task(self._room.engine.rerun(transfer.seq)))
             case "cancel":
-                await self._room.operations.cancel(transfer)
+                await self._room.operations.cancel(transfer, BY)
             case "promise":  # what happens when a caller's patience ends
                 await self._room.database.run(triggers.promise, transfer.seq)
 
     async def _sync(self, what: str, *, patient: bool) -> None:
         if what == "new":
-            sync = self._room.operations.sync_customer(ME, None, None if patient else 0)
+            sync = self._room.operations.sync_customer(self._room.connection, ME, None, None if patient else 0, BY)
             self._room.callers.append(asyncio.create_task(sync))
             return
         for row in await self._room.rows():
             if row.trigger == "manual" and what == "cancel":
-                await self._room.operations.cancel(row)
+                await self._room.operations.cancel(row, BY)
             elif row.trigger == "manual" and row.status in {"failed", "cancelled"}:
                 self._room.callers.append(asyncio.create_task(self._room.engine.rerun(row.seq)))
                 return

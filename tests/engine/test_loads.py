@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
+from tests.support import BY
 
 MINUTE = 60.0
 T1, T2, T3 = (f"2026-11-24T10:0{minute}:00Z" for minute in (1, 2, 3))
@@ -173,7 +174,7 @@ async def test_a_load_that_waits_can_be_cancelled_or_run_by_hand(here: Room, ipa
     while ipaas.open:
         ipaas.release(ipaas.open[0], "away")
         await here.still()
-    cancelled = await here.operations.cancel(await here.row(first))
+    cancelled = await here.operations.cancel(await here.row(first), BY)
     assert cancelled is not None
     again = asyncio.create_task(here.engine.rerun(second.seq))
     await answer(here, ipaas)
@@ -188,7 +189,7 @@ async def test_a_manual_sync_loads_and_always_sends(here: Room, ipaas: SlowIpaas
     """What is wanted, never something older."""
     here.send(change(3, T3))
     await here.release()
-    sync = asyncio.create_task(here.operations.sync_customer("1", None, None))
+    sync = asyncio.create_task(here.operations.sync_customer(here.connection, "1", None, None, BY))
     await answer(here, ipaas)
     await here.release()
     assert sync.result().transfer.status == "succeeded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from app.ledger.claims import Claim
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
+from tests.support import SCOPE
 
 GONE = "a-replica-that-is-gone"
 BEATS_TO_DEATH = int(replicas.DEAD_AFTER_SECONDS / replicas.HEARTBEAT_SECONDS)
@@ -151,7 +153,7 @@ async def test_a_replica_without_its_database_stops_before_it_is_taken_over(here
 
 async def test_an_attempt_that_begins_as_the_last_one_ends_is_not_forgotten(here: Room) -> None:
     """Else the heartbeat would take it for one that nobody runs, and run it twice at once."""
-    runner, go_on, key = here.engine._runner, asyncio.Event(), ("default", "1")
+    runner, go_on, key = here.engine._runner, asyncio.Event(), (SCOPE, "1")
 
     async def follows() -> None:
         await go_on.wait()
@@ -268,11 +270,11 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     claim, begun, go_on = claims.claim_work, threading.Event(), threading.Event()
 
     def slow_claim(
-        connection: Session, owner: str, now: float, limit: int, *, sandbox: bool = False
+        connection: Session, scopes: Sequence[str], owner: str, now: float, limit: int
     ) -> tuple[list[Claim], list[Stored]]:
         begun.set()
         go_on.wait(10)
-        return claim(connection, owner, now, limit, sandbox=sandbox)
+        return claim(connection, scopes, owner, now, limit)
 
     await here.database.run(_accept_promised, [change(1), change(2, customer=2)], here.now)
     monkeypatch.setattr(claims, "claim_work", slow_claim)
@@ -441,6 +443,8 @@ async def test_a_loaded_record_that_cannot_be_kept_fails_its_trigger_alone(
         (outcome,) = caller.result()
         assert (outcome.transfer.status, outcome.transfer.error) == ("failed", "internal-error")
         assert [line["status"] for line in lines if line["event"] == "transfer"] == ["failed"], "it has its line"
+        (tried,) = await here.database.read(reports.attempts_of, outcome.transfer.seq)
+        assert [(call.system, call.operation, call.outcome) for call in tried.calls] == [("ipaas", "load", "ok")]
         here.send(change(2))
         await here.release()
         assert await here.statuses() == ["failed", "succeeded"]

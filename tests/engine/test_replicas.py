@@ -21,6 +21,7 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE
+from tests.support import SCOPE
 
 BEATS_TO_FENCE = int(replicas.FENCE_SECONDS / replicas.HEARTBEAT_SECONDS)
 
@@ -230,8 +231,8 @@ async def test_a_caller_whose_customer_is_at_work_elsewhere_gets_its_answer(here
 def _overtake(connection: Session, replica: str, now: float) -> None:
     """The others took this replica for dead, and did all of its work, and more."""
     done = AttemptResult(Progress(action="updated", external_id="143491"), now)
-    assert attempts.release(connection, "default", "1", replica, now, Terms())
-    again = claims.claim(connection, "default", "1", GONE, now)
+    assert attempts.release(connection, SCOPE, "1", replica, now, Terms())
+    again = claims.claim(connection, SCOPE, "1", GONE, now)
     assert again is not None
     assert attempts.finish(connection, again, done, Terms())
 
@@ -270,7 +271,7 @@ async def test_a_caller_whose_load_was_taken_over_gets_its_answer(tmp_path: Path
 
 def _overtake_load(connection: Session, replica: str, now: float) -> None:
     assert attempts.release_load(connection, 1, replica, now)
-    (claimed,) = claims.claim_loads(connection, GONE, now, 1)
+    (claimed,) = claims.claim_loads(connection, SCOPE, GONE, now, 1)
     entered = triggers.loaded(connection, claimed, read_record(record(1)), None, GONE, now)
     assert entered is not None
     assert entered.claim is not None

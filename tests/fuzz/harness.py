@@ -18,15 +18,19 @@ from typing import Any, Final
 import httpx
 
 from app.main import SANDBOX_PATH
-from tests.support import OPERATOR_KEY, WEBHOOK_KEY
+from tests.support import OPERATOR_KEY, VIEWER_KEY, WEBHOOK_KEY
 
 ROOT: Final = Path(__file__).parents[2]
 CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
 BIN: Final = Path(sys.executable).parent
-KEYS: Final = {"OPERATOR_API_KEY": OPERATOR_KEY, "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY}
+KEYS: Final = {
+    "OPERATOR_API_KEY": OPERATOR_KEY,
+    "VIEWER_API_KEY": VIEWER_KEY,
+    "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
+}
 CONSENT_FIELD: Final = "SubscribeProfile"
 WAITING: Final = 12
-_KNOWN_SHARE: Final = 0.8  # of the ids that Schemathesis sends
+_KNOWN_SHARE: Final = 1.0  # of the ids that Schemathesis sends
 _START_SECONDS: Final = 20
 _REST_SECONDS: Final = 15
 

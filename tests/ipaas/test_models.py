@@ -74,20 +74,56 @@ def test_no_guid_breaks_the_reading(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given_id", "read"),
-    [(150713, "150713"), ("150713", "150713"), (" 1 ", "1"), (-1, "-1"), (None, None), ("", None)],
+    [
+        (150713, "150713"),
+        ("150713", "150713"),
+        (" 1 ", "1"),
+        ("\t7\r\n", "7"),
+        (-1, "-1"),
+        (7.0, "7"),
+        (10**19, f"1{'0' * 19}"),
+        (None, None),
+        ("", None),
+    ],
 )
 def test_ids_are_numbers_or_text_and_kept_as_text(given_id: Any, read: str | None) -> None:
     record = record_of(id=given_id, customer_number=given_id)
     assert (record.id, record.customer_number) == (read, read)
 
 
-@pytest.mark.parametrize("given_id", [True, 1.5, [], {}, "x" * 101, "a\nb", "a\x00b", "  ", ".", "..", " .. "])
+@pytest.mark.parametrize(
+    "given_id",
+    [True, 1.5, 2.0**53, 10**100, [], {}, "x" * 101, "a\nb", "a\x00b", "  ", ".", "..", " .. "],
+)
 def test_what_is_no_id_is_pointed_at(given_id: Any) -> None:
     with pytest.raises(ValidationError) as raised:
         read_record(RECORD | {"id": given_id})
     (fault,) = faults_of(raised.value.errors())
     assert fault["pointer"] == "/id"
     assert fault["detail"].startswith("Input should be ")
+
+
+@pytest.mark.parametrize("external_id", [True, 1.5, [], {}, "x" * 101, ".", "a\nb", 10**100])
+def test_an_external_id_that_is_none_does_not_spoil_the_record(external_id: Any) -> None:
+    record = record_of(external_ids=[{"system_id": "9", "external_id": external_id}])
+    assert record.link("9") is None
+
+
+@pytest.mark.parametrize("field", ["custom_fields", "external_ids"])
+def test_a_list_without_end_is_refused_at_once(field: str) -> None:
+    assert len(getattr(record_of(**{field: [{}] * 1000}), field)) == 1000
+    with pytest.raises(ValidationError) as raised:
+        record_of(**{field: [{}] * 1001})
+    assert faults_of(raised.value.errors())[0]["pointer"] == f"/{field}"
+    with pytest.raises(ValidationError) as raised:
+        record_of(**{field: [7] * 500_000})
+    assert raised.value.error_count() <= 1001
+
+
+def test_at_most_a_hundred_faults_are_told() -> None:
+    with pytest.raises(ValidationError) as raised:
+        record_of(custom_fields=[7] * 500)
+    assert len(faults_of(raised.value.errors())) == 100
 
 
 def test_unknown_fields_pass() -> None:

@@ -47,7 +47,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with psycopg.connect(url) as connection:  # quicker than TRUNCATE where there are few rows
         for table in metadata.tables:
             connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608 - names of ours
-        for sequence in ("transfers_seq_seq", "rejections_seq_seq"):
+        for sequence in ("transfers_seq_seq", "rejections_seq_seq", "trail_seq_seq"):
             connection.execute(f"ALTER SEQUENCE {sequence} RESTART".encode())
 
 

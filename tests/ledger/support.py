@@ -24,7 +24,7 @@ from app.ledger.session import About, Session, shared
 from app.ledger.stored import Stored, Trigger
 from app.ledger.tables import replicas, transfers
 from app.ledger.triggers import Entered, NewTransfer
-from tests.support import record_of
+from tests.support import SCOPE, record_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,8 @@ T = TypeVar("T")
 START = 1_800_000_000.0
 OWNER = "replica-1"
 OTHER = "replica-2"
+SANDBOX = "default@sandbox 2026-11-24T10:00:00.000000"
+ELSEWHERE = "1797@270393"
 CUSTOMER = "150713"
 TERMS = Terms()
 RETRYABLE = Failure(Slug.CUSTOMER, 502, "Stamped.io was away.", retryable=True)
@@ -58,7 +60,7 @@ def change(
     customer: str = CUSTOMER,
     trigger: Trigger = "webhook",
     promised: bool = False,
-    connection: str = "default",
+    connection: str = SCOPE,
     record: CustomerRecord | None = None,
 ) -> NewTransfer:
     """A notification with its record; each is another one unless `guid` says that it is the same again."""
@@ -81,7 +83,7 @@ def bare(
     """One that brings no record. `fetch`: it is loaded from iPaaS.com."""
     guid = str(uuid4())
     key = guid if trigger == "webhook" else None
-    return NewTransfer("default", customer, guid, key, trigger=trigger, promised=promised, fetch=fetch)
+    return NewTransfer(SCOPE, customer, guid, key, trigger=trigger, promised=promised, fetch=fetch)
 
 
 SUBSCRIPTION = {True: "subscribed", False: "unsubscribed", None: "not_mapped"}
@@ -161,8 +163,9 @@ class Ledger:
         minute: int | None,
         consent: bool | None = None,  # noqa: FBT001 - three-valued
         owner: str | None = OWNER,
+        calls: str = "[]",
     ) -> Entered | None:
-        return await self.do(triggers.loaded, claimed, changed(minute), consent, owner, self.now)
+        return await self.do(triggers.loaded, claimed, changed(minute), consent, owner, self.now, calls)
 
     async def loaded(
         self,
@@ -170,17 +173,18 @@ class Ledger:
         minute: int | None,
         consent: bool | None = None,  # noqa: FBT001 - three-valued
         owner: str | None = OWNER,
+        calls: str = "[]",
     ) -> Entered:
-        entered = await self.may_load(claimed, minute, consent, owner)
+        entered = await self.may_load(claimed, minute, consent, owner, calls)
         assert entered is not None
         return entered
 
-    async def not_loaded(self, claimed: Stored, failure: Failure = NOT_LOADED) -> Stored | None:
-        result = AttemptResult(Progress(), self.now, failure)
+    async def not_loaded(self, claimed: Stored, failure: Failure = NOT_LOADED, calls: str = "[]") -> Stored | None:
+        result = AttemptResult(Progress(), self.now, failure, calls=calls)
         return await self.do(attempts.not_loaded, claimed, result, TERMS)
 
     async def may_claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim | None:
-        return await self.do(claims.claim, "default", customer, owner, self.now)
+        return await self.do(claims.claim, SCOPE, customer, owner, self.now)
 
     async def claim(self, customer: str = CUSTOMER, owner: str = OWNER) -> Claim:
         claim = await self.may_claim(customer, owner)
@@ -188,7 +192,7 @@ class Ledger:
         return claim
 
     async def claim_due(self, limit: int = 10, owner: str = OWNER) -> list[Claim]:
-        return await self.do(claims.claim_due, owner, self.now, limit)
+        return await self.do(claims.claim_due, SCOPE, owner, self.now, limit)
 
     async def may_finish(
         self,
@@ -197,6 +201,7 @@ class Ledger:
         *,
         unanswered_at: float | None = None,
         answered_at: float | None = None,
+        calls: str = "[]",
         **progress: Any,
     ) -> Finished | None:
         """None where the attempt is not this owner's any more. A success applies what was wanted."""
@@ -209,7 +214,8 @@ class Ledger:
                 "subscription": SUBSCRIPTION[told],
                 "told": told,
             }
-        result = AttemptResult(Progress(**(usual | progress)), self.now, failure, unanswered_at, answered_at)
+        done = Progress(**(usual | progress))
+        result = AttemptResult(done, self.now, failure, unanswered_at, answered_at, calls)
         return await self.do(attempts.finish, claim, result, TERMS)
 
     async def finish(
@@ -219,20 +225,22 @@ class Ledger:
         *,
         unanswered_at: float | None = None,
         answered_at: float | None = None,
+        calls: str = "[]",
         **progress: Any,
     ) -> Finished:
         times = {"unanswered_at": unanswered_at, "answered_at": answered_at}
-        finished = await self.may_finish(claim, failure, **times, **progress)
+        finished = await self.may_finish(claim, failure, **times, calls=calls, **progress)
         assert finished is not None
         return finished
 
     async def release(self, customer: str = CUSTOMER, owner: str = OWNER) -> list[Stored] | None:
-        return await self.do(attempts.release, "default", customer, owner, self.now, TERMS)
+        return await self.do(attempts.release, SCOPE, customer, owner, self.now, TERMS)
 
     async def rerun(
         self, transfer: Stored, owner: str | None = OWNER, *, fetch: bool = False, promised: bool = False
     ) -> Entered | None:
-        return await self.do(triggers.rerun, transfer.seq, owner, self.now, fetch=fetch, promised=promised)
+        terms = {transfer.connection: fetch}
+        return await self.do(triggers.rerun, transfer.seq, owner, self.now, fetch=terms, promised=promised)
 
     async def again(
         self, transfer: Stored, owner: str | None = OWNER, *, fetch: bool = False, promised: bool = False
@@ -249,7 +257,7 @@ class Ledger:
         return await self.database.read(reports.by_seq, seq)
 
     async def customer(self, customer: str = CUSTOMER) -> Customer:
-        found = await self.database.read(customers.look, "default", customer)
+        found = await self.database.read(customers.look, SCOPE, customer)
         assert found is not None
         return found
 

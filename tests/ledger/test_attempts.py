@@ -7,29 +7,44 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
+from app.attempt import Failure, StampedAnswer
 from app.error_catalog import Slug
 from app.ledger import attempts, claims, customers, reports, retry_schedule
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
+from app.ledger.grouping import group_of
 from app.ledger.order import Wanted
 from app.ledger.session import Session
 from app.ledger.stored import Stored
+from app.ledger.tables import attempts as table
 from app.ledger.triggers import NewTransfer
+from app.outbound import noting
+from app.outbound.noting import Call
 from tests.ledger.support import (
     CUSTOMER,
+    ELSEWHERE,
     NOT_LOADED,
     OTHER,
     OWNER,
     REFUSED,
     RETRYABLE,
+    SANDBOX,
     TERMS,
     Halfway,
     Ledger,
     bare,
     change,
 )
+from tests.support import SCOPE
 
+NOTED = [
+    Call("stamped", "create", 1, 1_795_000_000.25, 1.5, "unavailable", 503, 'Busy, später ✓ "\\u0000" \\'),
+    Call("stamped", "create", 2, 1_795_000_002.25, 0.125, "ok", 200),
+    Call("ipaas", "write back", 1, 1_795_000_002.5, 15.0, "timeout", None, "timed out after 15 s"),
+]
+CALLS = noting.dump(NOTED, 0.0, str)
 MANY = [str(number) for number in range(6)]
 
 
@@ -68,7 +83,7 @@ async def test_a_claim_waits_for_another_one_that_is_under_way(ledger: Ledger) -
     halfway = Halfway()
 
     def claim_slowly(connection: Session) -> Claim | None:
-        claim = claims.claim(connection, "default", CUSTOMER, OTHER, ledger.now)
+        claim = claims.claim(connection, SCOPE, CUSTOMER, OTHER, ledger.now)
         halfway.stop()
         return claim
 
@@ -102,14 +117,14 @@ async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger
     halfway = Halfway()
 
     def claim_slowly(connection: Session) -> None:
-        claims.claim_work(connection, OTHER, ledger.now, 2)
+        claims.claim_work(connection, [SCOPE], OTHER, ledger.now, 2)
         halfway.stop()
 
     slow = asyncio.create_task(ledger.do(claim_slowly))
     await halfway.reached.wait()
     try:
         async with asyncio.timeout(5):
-            begun, loads = await ledger.do(claims.claim_work, OWNER, ledger.now, 10)
+            begun, loads = await ledger.do(claims.claim_work, [SCOPE], OWNER, ledger.now, 10)
     finally:
         halfway.go_on.set()
         await slow
@@ -156,15 +171,66 @@ async def test_a_customer_who_was_never_heard_of_has_nothing_due(ledger: Ledger)
     assert await ledger.release("stranger") is None
 
 
-@pytest.mark.parametrize("sandbox", [False, True])
-async def test_a_sandbox_and_a_real_store_never_share_work(ledger: Ledger, *, sandbox: bool) -> None:
-    for name in ("default", "sandbox default"):
-        await ledger.accept(change(connection=name, promised=True), None)
-        await ledger.accept(replace(bare(promised=True), connection=name), None)
-    begun, loads = await ledger.do(claims.claim_work, OWNER, ledger.now, 10, sandbox=sandbox)
-    expected = "sandbox default" if sandbox else "default"
-    assert [each.customer.connection for each in begun] == [expected]
-    assert [each.connection for each in loads] == [expected]
+async def put_off(ledger: Ledger, scope: str, due: int, loads: int) -> None:
+    """So much is due of it."""
+    for number in range(due):
+        await ledger.pending(change(customer=f"due {number}", connection=scope, promised=True))
+    for number in range(loads):
+        await ledger.pending(replace(bare(customer=f"load {number}", promised=True), connection=scope))
+
+
+async def claimed_of(ledger: Ledger, *scopes: str, limit: int = 20) -> dict[str, tuple[int, int]]:
+    """By scope: how many customers and how many loads were begun."""
+    begun, loads = await ledger.do(claims.claim_work, scopes, OWNER, ledger.now, limit)
+    customers, loading = [each.customer.connection for each in begun], [each.connection for each in loads]
+    return {each: (customers.count(each), loading.count(each)) for each in {*customers, *loading}}
+
+
+@pytest.mark.parametrize(("served", "other"), [(SCOPE, SANDBOX), (SANDBOX, SCOPE), (SCOPE, ELSEWHERE)])
+async def test_what_is_not_served_waits_and_is_begun_once_it_is(ledger: Ledger, served: str, other: str) -> None:
+    """A sandbox and a real store, or two stores: neither is ever sent what is the other's."""
+    for scope in (other, served):  # it waited longer, and keeps nobody out
+        await put_off(ledger, scope, 1, 1)
+        ledger.now += 1
+    assert await claimed_of(ledger, served, limit=2) == {served: (1, 1)}
+    ledger.now += 10**6
+    assert await claimed_of(ledger, served) == {}
+    assert sorted(await ledger.statuses()) == ["accepted", "accepted", "running", "running"]
+    assert await claimed_of(ledger, served, other) == {other: (1, 1)}
+    assert await claimed_of(ledger, served, other) == {}
+
+
+async def test_a_customer_whose_scope_is_not_served_is_not_verified_either(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(connection=SANDBOX))
+    await ledger.finish(claim, REFUSED, unanswered_at=ledger.now)
+    ledger.now += 10**6
+    assert await claimed_of(ledger, SCOPE) == {}
+    assert await claimed_of(ledger, SANDBOX) == {SANDBOX: (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "limit", "expected"),
+    [
+        ((9, 0), (9, 0), 6, [(3, 0), (3, 0)]),
+        ((9, 0), (1, 0), 6, [(5, 0), (1, 0)]),
+        ((1, 0), (9, 0), 6, [(1, 0), (5, 0)]),
+        ((9, 9), (9, 9), 8, [(2, 2), (2, 2)]),
+        ((9, 0), (1, 1), 8, [(6, 0), (1, 1)]),
+        ((0, 9), (9, 0), 8, [(0, 4), (4, 0)]),
+        ((9, 9), (0, 9), 8, [(2, 2), (0, 4)]),
+        ((9, 0), (9, 0), 1, [(1, 0), (0, 0)]),
+        ((1, 1), (1, 1), 20, [(1, 1), (1, 1)]),
+    ],
+    ids=str,
+)
+async def test_scopes_share_the_room(
+    ledger: Ledger, here: tuple[int, int], there: tuple[int, int], limit: int, expected: list[tuple[int, int]]
+) -> None:
+    """What one leaves is the other's; the first that is given has the odd place."""
+    await put_off(ledger, SCOPE, *here)
+    await put_off(ledger, ELSEWHERE, *there)
+    found = await claimed_of(ledger, SCOPE, ELSEWHERE, limit=limit)
+    assert [found.get(each, (0, 0)) for each in (SCOPE, ELSEWHERE)] == expected
 
 
 @pytest.mark.parametrize(
@@ -185,8 +251,19 @@ async def test_due_customers_and_loads_share_the_room(
         await ledger.pending(change(customer=f"due {number}", promised=True))
     for number in range(loads):
         await ledger.pending(bare(customer=f"load {number}", promised=True))
-    begun, loading = await ledger.do(claims.claim_work, OWNER, ledger.now, limit)
+    begun, loading = await ledger.do(claims.claim_work, [SCOPE], OWNER, ledger.now, limit)
     assert (len(begun), len(loading)) == expected
+
+
+@pytest.mark.parametrize("first", [SCOPE, ELSEWHERE])
+async def test_loads_of_one_scope_get_their_turn_beside_customers_of_another(ledger: Ledger, first: str) -> None:
+    """Also where there is room for one at a time."""
+    await put_off(ledger, SCOPE, 0, 4)
+    await put_off(ledger, ELSEWHERE, 4, 0)
+    second = ELSEWHERE if first == SCOPE else SCOPE
+    in_turn = [await claimed_of(ledger, *each, limit=1) for each in [(first, second), (second, first)] * 2]
+    assert in_turn.count({SCOPE: (0, 1)}) == 2
+    assert in_turn.count({ELSEWHERE: (1, 0)}) == 2
 
 
 @pytest.mark.parametrize("careful", [True, False])
@@ -205,7 +282,7 @@ async def test_one_that_cannot_be_begun_keeps_nobody_else_out(
     monkeypatch.setattr(claims, "_begin_due", breaks)
 
     async def claimed() -> list[str]:
-        begun = await ledger.do(claims.claim_due, OWNER, ledger.now, 10, careful=careful)
+        begun = await ledger.do(claims.claim_due, SCOPE, OWNER, ledger.now, 10, careful=careful)
         return sorted(claim.customer.customer_id for claim in begun)
 
     if careful:
@@ -230,6 +307,7 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
         written_back=True,
         notes=["A note.", "Another."],
         seconds={"upsert": 0.25},
+        calls=CALLS,
     )
     (done,) = finished.settled
     assert (done.status, done.action, done.external_id, done.subscription, done.reason) == (
@@ -238,6 +316,7 @@ async def test_success_is_recorded_with_its_link(ledger: Ledger) -> None:
     assert (done.owner, done.finished_at, done.error, done.failure) == (None, ledger.now, None, None)
     (attempt,) = await ledger.database.read(reports.attempts_of, done.seq)
     assert (attempt.number, attempt.outcome, attempt.steps) == (1, "succeeded", {"upsert": 0.25})
+    assert attempt.calls == NOTED
     customer = await ledger.customer()
     assert (customer.external_id, customer.owner, customer.sending) == ("143491", None, None)
     assert (customer.owes_no, customer.due_at, customer.doubt) == (False, None, None)
@@ -419,6 +498,33 @@ async def test_a_run_by_hand_waits_for_what_is_wanted_next(ledger: Ledger) -> No
     assert await ledger.statuses() == ["succeeded"] * 3
 
 
+async def test_what_failed_alike_is_kept_as_long_as_its_error(ledger: Ledger) -> None:
+    answer = StampedAnswer("create", 503, "Try 7 later.")
+    away = Failure.of(Slug.CUSTOMER, 502, "HTTP status 503: Try 7 later.", retryable=True, stamped=answer)
+
+    async def kept(transfer: Stored) -> tuple[str | None, int | None, str | None]:
+        row = await ledger.row(transfer)
+        return row.error, row.stamped_status, row.failure_group
+
+    failed = await ledger.failed(change(1), away)
+    assert await kept(failed) == (Slug.CUSTOMER, 503, group_of(away))
+    again = await ledger.again(failed, promised=True)
+    assert await kept(failed) == (Slug.CUSTOMER, 503, group_of(away))
+    assert again.claim is not None
+    await ledger.finish(again.claim, RETRYABLE)
+    assert (await ledger.row(failed)).status == "waiting"
+    assert await kept(failed) == (Slug.CUSTOMER, None, group_of(RETRYABLE))
+    newer = await ledger.pending(change(2, promised=True))
+    assert (await ledger.row(failed)).superseded_by == newer.id
+    assert await kept(failed) == (None, None, None)
+    await ledger.finish(await ledger.claim(), away)
+    assert await kept(newer) == (Slug.CUSTOMER, 503, group_of(away))
+    ledger.now += TERMS.unit_seconds * 3
+    (claim,) = await ledger.claim_due()
+    await ledger.finish(claim)
+    assert await kept(newer) == (None, None, None)
+
+
 # ---- taken over
 
 
@@ -474,6 +580,7 @@ async def test_what_brings_the_process_down_each_time_ends(ledger: Ledger) -> No
     ended = await ledger.row(lead)
     assert (ended.status, ended.error, ended.finished_at) == ("failed", "internal-error", ledger.now)
     assert (ended.attempts, ended.documented_failure() is None) == (50, False)
+    assert ended.failure_group == group_of(ended.documented_failure() or REFUSED)
     assert await ledger.may_claim() is None
 
 
@@ -670,8 +777,8 @@ async def test_an_id_is_its_last_ones_who_added_it(ledger: Ledger) -> None:
     former, owner = await ledger.customer("A"), await ledger.customer("B")
     assert (former.external_id, former.written_back, former.told) == (None, False, None)
     assert (owner.external_id, owner.written_back, owner.told) == ("1", False, None)
-    assert await ledger.database.read(customers.owner_of, "default", "1", "A") == "B"
-    assert await ledger.database.read(customers.owner_of, "default", "1", "B") is None
+    assert await ledger.database.read(customers.owner_of, SCOPE, "1", "A") == "B"
+    assert await ledger.database.read(customers.owner_of, SCOPE, "1", "B") is None
     assert await ledger.database.read(customers.owner_of, "another", "1", "A") is None
     await ledger.do(customers.take, claim.customer, "1", ledger.now)
     assert (await ledger.customer("B")).external_id == "1"
@@ -767,7 +874,7 @@ async def test_a_failure_before_any_answer_keeps_the_link(ledger: Ledger) -> Non
 
 
 async def claim_load(ledger: Ledger, owner: str = OWNER) -> Stored:
-    (claimed,) = await ledger.do(claims.claim_loads, owner, ledger.now, 10)
+    (claimed,) = await ledger.do(claims.claim_loads, SCOPE, owner, ledger.now, 10)
     return claimed
 
 
@@ -790,7 +897,7 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
         waiting = await ledger.not_loaded(loading)
         assert waiting is not None
         assert (waiting.status, waiting.loading, waiting.tries) == ("waiting", True, tries)
-        assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 10) == []
+        assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10) == []
         assert waiting.next_attempt_at is not None
         ledger.now = waiting.next_attempt_at
         loading = await claim_load(ledger)
@@ -801,11 +908,11 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
 async def test_a_load_is_claimed_once(ledger: Ledger) -> None:
     for customer in MANY:
         await ledger.pending(bare(customer=customer, promised=True))
-    work = (ledger.do(claims.claim_loads, f"replica-{number}", ledger.now, 4) for number in range(4))
+    work = (ledger.do(claims.claim_loads, SCOPE, f"replica-{number}", ledger.now, 4) for number in range(4))
     found = [each for loads in await asyncio.gather(*work) for each in loads]
-    found += await ledger.do(claims.claim_loads, OWNER, ledger.now, 10)
+    found += await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10)
     assert sorted(each.customer_id or "" for each in found) == MANY
-    assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 0) == []
+    assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 0) == []
 
 
 async def test_a_load_that_is_released_is_due_and_promised(ledger: Ledger) -> None:
@@ -829,3 +936,52 @@ async def test_a_load_that_brings_the_process_down_each_time_ends(ledger: Ledger
     await ledger.do(attempts.release_load, loading.seq, OWNER, ledger.now)
     ended = await ledger.row(loading)
     assert (ended.status, ended.error, ended.loading) == ("failed", "internal-error", False)
+
+
+# ---- calls
+
+
+async def calls_of(ledger: Ledger, transfer: Stored) -> list[list[Call]]:
+    """Of each of its attempts."""
+    return [each.calls for each in await ledger.database.read(reports.attempts_of, transfer.seq)]
+
+
+async def test_each_attempt_keeps_its_calls_however_it_ended(ledger: Ledger) -> None:
+    claim = await ledger.begun(change(1, promised=True))
+    await ledger.finish(claim, RETRYABLE, calls=noting.dump(NOTED[:1], 0.0, str))
+    ledger.now += 10_000
+    await ledger.claim()
+    await ledger.release()
+    await ledger.finish(await ledger.claim(), calls=CALLS)
+    assert await ledger.outcomes(claim.lead) == [(1, "failed"), (2, "interrupted"), (3, "succeeded")]
+    assert await calls_of(ledger, claim.lead) == [NOTED[:1], [], NOTED]
+
+
+async def test_all_that_an_attempt_covers_have_its_calls(ledger: Ledger) -> None:
+    running = await ledger.begun(change(1))
+    waiting = [await ledger.pending(change(9, promised=True)), await ledger.pending(bare("manual", fetch=False))]
+    await ledger.finish(running)
+    await ledger.finish(await ledger.claim(), REFUSED, calls=CALLS)
+    assert [await calls_of(ledger, each) for each in waiting] == [[NOTED]] * 2
+
+
+async def test_a_load_keeps_its_calls_where_it_ends_the_attempt(ledger: Ledger) -> None:
+    failed = await ledger.loading(bare())
+    await ledger.not_loaded(failed, calls=CALLS)
+    await ledger.finish(await ledger.begun(change(9)))
+    superseded = await ledger.loading(bare())
+    await ledger.loaded(superseded, 1, calls=CALLS)
+    assert await ledger.outcomes(superseded) == [(1, "skipped")]
+    assert [await calls_of(ledger, each) for each in (failed, superseded)] == [[NOTED]] * 2
+
+
+async def test_what_writes_no_calls_has_made_none(ledger: Ledger) -> None:
+    """As a replica of a release that knew none."""
+    done = await ledger.waiting()
+
+    def write(session: Session) -> None:
+        values = {"transfer_seq": done.seq, "number": 9, "started_at": 1.0, "finished_at": 2.0}
+        session.execute(insert(table), [values | {"outcome": "failed", "steps": "{}"}])
+
+    await ledger.do(write)
+    assert await calls_of(ledger, done) == [[], []]

@@ -14,28 +14,31 @@ from app.ledger.stored import Stored, hash_email
 from app.ledger.tables import DAY, sync_items
 from tests.ledger.support import (
     CUSTOMER,
+    ELSEWHERE,
     OTHER,
     OWNER,
     REFUSED,
     RETRYABLE,
+    SANDBOX,
     START,
     Ledger,
     bare,
     change,
     changed,
 )
+from tests.support import SCOPE
 
 SYNC = "sync-1"
 
 
 async def add(ledger: Ledger, *customers: str, fetch: bool = True) -> list[int]:
-    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, SCOPE, "customers", customers, ledger.now)
     return await enter(ledger, fetch=fetch)
 
 
 async def enter(ledger: Ledger, *, fetch: bool = True) -> list[int]:
     """All that is left to enter; every item's seq, in order."""
-    while await ledger.do(bulk.enter_some, ledger.now, fetch=fetch) is not None:
+    while await ledger.do(bulk.enter_some, ledger.now, {SCOPE: fetch}) is not None:
         pass
     items = (
         select(sync_items.c.transfer_seq).where(sync_items.c.sync_id == SYNC).order_by(sync_items.c.transfer_seq)
@@ -80,7 +83,7 @@ async def test_with_fetching_each_record_is_loaded_first(ledger: Ledger) -> None
     seqs = await add(ledger, "1", "2")
     assert [(await ledger.row(seq)).loading for seq in seqs] == [True, True]
     assert await ledger.claim_due() == []
-    loads = await ledger.do(claims.claim_loads, OWNER, ledger.now, 10)
+    loads = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10)
     assert [each.seq for each in loads] == seqs
 
 
@@ -111,7 +114,7 @@ async def test_cancelling_a_sync_leaves_a_no_that_waits(ledger: Ledger, *, fetch
     no = await ledger.waiting(change(9, consent=False, promised=True))
     (mine,) = await add(ledger, CUSTOMER, fetch=fetch)
     if fetch:
-        (loading,) = await ledger.do(claims.claim_loads, OWNER, ledger.now, 1)
+        (loading,) = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 1)
         await ledger.loaded(loading, 9, owner=None)
         assert (await ledger.row(no)).superseded_by == (await ledger.row(mine)).id
     await cancel(ledger)
@@ -123,7 +126,7 @@ async def test_cancelling_a_sync_leaves_a_no_that_waits(ledger: Ledger, *, fetch
 
 async def test_cancelled_reruns_have_failed_again(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"), REFUSED)
-    await ledger.do(bulk.open_sync, SYNC, "default", "retry", [failed.seq], ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, bulk.EVERY, "retry", [failed.seq], ledger.now)
     await enter(ledger, fetch=False)
     assert await counts(ledger) == {"total": 1, "remaining": 1}
     await cancel(ledger)
@@ -133,9 +136,9 @@ async def test_cancelled_reruns_have_failed_again(ledger: Ledger) -> None:
 
 async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledger: Ledger) -> None:
     customers = [str(number) for number in range(2 * bulk.BLOCK + 1)]
-    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, SCOPE, "customers", customers, ledger.now)
     entered = []
-    while await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None:
+    while await ledger.do(bulk.enter_some, ledger.now, {SCOPE: True}) is not None:
         entered.append(len(await ledger.database.read(reports.listed, Filter(), 200)))
         assert await counts(ledger) == {"total": len(customers), "remaining": len(customers)}
     assert entered == [bulk.BLOCK, 2 * bulk.BLOCK, len(customers)]
@@ -143,19 +146,19 @@ async def test_items_are_entered_a_few_at_a_time_and_counted_from_the_start(ledg
 
 async def test_replicas_that_enter_at_the_same_time_enter_each_item_once(ledger: Ledger) -> None:
     customers = [str(number) for number in range(3 * bulk.BLOCK)]
-    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
-    await asyncio.gather(*(ledger.do(bulk.enter_some, ledger.now, fetch=True) for _ in range(6)))
+    await ledger.do(bulk.open_sync, SYNC, SCOPE, "customers", customers, ledger.now)
+    await asyncio.gather(*(ledger.do(bulk.enter_some, ledger.now, {SCOPE: True}) for _ in range(6)))
     assert len(await enter(ledger)) == len(customers)
     assert len(await ledger.statuses()) == len(customers)
 
 
 async def test_cancelling_ends_what_was_not_even_entered(ledger: Ledger) -> None:
     customers = [str(number) for number in range(bulk.BLOCK + 7)]
-    await ledger.do(bulk.open_sync, SYNC, "default", "customers", customers, ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is not None
+    await ledger.do(bulk.open_sync, SYNC, SCOPE, "customers", customers, ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: True}) is not None
     assert len(await cancel(ledger)) == bulk.BLOCK
     assert await counts(ledger) == {"total": len(customers), "cancelled": len(customers)}
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=True) is None
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: True}) is None
 
 
 async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> None:
@@ -163,7 +166,7 @@ async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> No
     done = await ledger.succeeded(change(customer="2"))
     running = (await ledger.begun(change(customer="3"))).lead
     wanted = [failed.seq, done.seq, running.seq]
-    await ledger.do(bulk.open_sync, SYNC, "default", "retry", wanted, ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, bulk.EVERY, "retry", wanted, ledger.now)
     assert await counts(ledger) == {"total": 3, "remaining": 3}
     assert await enter(ledger, fetch=False) == [failed.seq]
     again = await ledger.row(failed)
@@ -172,20 +175,43 @@ async def test_those_in_no_state_to_run_again_are_left_out(ledger: Ledger) -> No
 
 
 async def test_what_is_of_a_sandbox_is_run_again_only_there(ledger: Ledger) -> None:
-    claim = await ledger.begun(change(connection="sandbox default"))
+    claim = await ledger.begun(change(connection=SANDBOX))
     await ledger.finish(claim, REFUSED)
-    for name, entered in (("default", []), ("sandbox default", [claim.lead.seq])):
-        await ledger.do(bulk.open_sync, SYNC + name, name, "retry", [claim.lead.seq], ledger.now)
-        assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) == []
-        status = "accepted" if entered else "failed"
+    for served, status in ((SCOPE, "failed"), (SANDBOX, "accepted")):
+        await ledger.do(bulk.open_sync, SYNC + served, bulk.EVERY, "retry", [claim.lead.seq], ledger.now)
+        assert await ledger.do(bulk.enter_some, ledger.now, {served: False}) == []
         assert (await ledger.row(claim.lead)).status == status
+
+
+async def test_a_retry_is_of_all_that_are_served(ledger: Ledger) -> None:
+    claims = [await ledger.begun(change(connection=each)) for each in (SCOPE, SANDBOX, ELSEWHERE)]
+    for claim in claims:
+        await ledger.finish(claim, REFUSED)
+    seqs = [claim.lead.seq for claim in claims]
+    await ledger.do(bulk.open_sync, SYNC, bulk.EVERY, "retry", seqs, ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False, ELSEWHERE: True}) == []
+    assert await ledger.statuses() == ["accepted", "failed", "accepted"]
+    assert await counts(ledger) == {"total": 2, "remaining": 2}
+
+
+async def test_a_sync_of_a_scope_that_is_not_served_waits_and_keeps_no_other_out(ledger: Ledger) -> None:
+    await ledger.do(bulk.open_sync, SYNC, ELSEWHERE, "customers", ["1", "2"], ledger.now)
+    await ledger.do(bulk.open_sync, "sync-2", SCOPE, "customers", ["3"], ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False}) == []
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False}) is None
+    (entered,) = await ledger.database.read(reports.listed, Filter(), 10)
+    assert (entered.connection, entered.customer_id, entered.loading) == (SCOPE, "3", False)
+    assert await counts(ledger) == {"total": 2, "remaining": 2}
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False, ELSEWHERE: True}) == []
+    found = await ledger.database.read(reports.listed, Filter(connection="1797"), 10)
+    assert [(each.customer_id, each.loading) for each in found] == [("2", True), ("1", True)]
 
 
 async def test_of_one_customers_failures_the_newest_is_run_again(ledger: Ledger) -> None:
     failed = [await ledger.failed(change(minute)) for minute in (2, 5, 9)]
     seqs = await ledger.database.read(reports.seqs, Filter(status="failed"))
     assert seqs == [each.seq for each in failed]
-    await ledger.do(bulk.open_sync, SYNC, "default", "retry", seqs, ledger.now)
+    await ledger.do(bulk.open_sync, SYNC, bulk.EVERY, "retry", seqs, ledger.now)
     await enter(ledger, fetch=False)
     assert [(await ledger.row(each)).status for each in failed] == ["skipped", "skipped", "accepted"]
     assert await counts(ledger) == {"total": 3, "skipped": 2, "remaining": 1}
@@ -208,7 +234,7 @@ async def test_lists(ledger: Ledger) -> None:
     assert await listed(status="running") == [running.seq]
     assert await listed(customer_id="1") == [done.seq, failed.seq]
     assert await listed(error="customer-create-or-update-failed") == [failed.seq]
-    assert await listed(reason=RETRYABLE.detail) == [failed.seq]
+    assert await listed(group=failed.failure_group) == [failed.seq]
     assert await listed(since=START + 1) == [running.seq, done.seq]
     assert await listed(until=START + 1) == [failed.seq]
     assert await listed(tracking_guid="guid-1") == [failed.seq]
@@ -224,6 +250,23 @@ async def test_lists(ledger: Ledger) -> None:
     assert await ledger.database.read(reports.count, Filter(customer_id="1")) == 2
     assert await ledger.database.read(reports.by_id, done.id) == done
     assert await ledger.database.read(reports.by_id, "nobody") is None
+
+
+async def test_a_connections_list_has_all_it_was_ever_kept_under(ledger: Ledger) -> None:
+    here = ["default@270392", SANDBOX]
+    for scope in (*here, ELSEWHERE, "default2@270392", "Default@270392", "de%ult@1", "de_ault@1"):
+        await ledger.accept(change(connection=scope))
+
+    async def listed(connection: str) -> list[str]:
+        found = await ledger.database.read(reports.listed, Filter(connection=connection), 10)
+        return sorted(each.connection for each in found)
+
+    assert await listed("default") == sorted(here)
+    assert await listed("1797") == [ELSEWHERE]
+    assert await listed("de%ult") == ["de%ult@1"]
+    assert await listed("de_ault") == ["de_ault@1"]
+    for nobodys in ("def", "default@270392", "%", "", "_______"):
+        assert await listed(nobodys) == []
 
 
 async def test_the_transfers_of_a_sync(ledger: Ledger) -> None:
@@ -257,7 +300,7 @@ async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
     ledger: Ledger, minutes: tuple[int | None, ...], newest: int | None
 ) -> None:
     received = [await ledger.pending(change(minute, promised=True)) for minute in minutes]
-    record = await ledger.database.read(reports.wanted_record, "default", CUSTOMER)
+    record = await ledger.database.read(reports.wanted_record, SCOPE, CUSTOMER)
     wanted = [each.record for each, minute in zip(received, minutes, strict=True) if minute == newest]
     assert record == wanted[-1]
     await add(ledger, CUSTOMER, fetch=False)
@@ -266,12 +309,12 @@ async def test_the_newest_record_of_a_customer_by_its_date_else_by_receipt(
 
 async def test_nobody_has_a_record_who_was_never_heard_of(ledger: Ledger) -> None:
     await ledger.succeeded(change(1))
-    assert await ledger.database.read(reports.wanted_record, "default", "stranger") is None
+    assert await ledger.database.read(reports.wanted_record, SCOPE, "stranger") is None
     assert await ledger.database.read(reports.wanted_record, "another", CUSTOMER) is None
 
 
 async def test_the_destination_that_a_connection_has_in_common(ledger: Ledger) -> None:
-    async def common(name: str = "default") -> str | None:
+    async def common(name: str = SCOPE) -> str | None:
         return await ledger.database.read(reports.common_destination, name)
 
     assert await common() is None

@@ -36,7 +36,7 @@ from tests.ledger.support import (
     marks,
     queued,
 )
-from tests.support import record_of
+from tests.support import SCOPE, record_of
 
 on_postgresql = pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 pytestmark = on_postgresql
@@ -164,7 +164,7 @@ async def test_a_new_customer_whom_another_session_is_adding_is_found_or_made(
     ledger: Ledger, empty_url: str, ends: str
 ) -> None:
     insert = "INSERT INTO customers (connection, customer_id, written_back, place, runs) "
-    async with somebody_else(empty_url, insert + "VALUES ('default', '1', false, 7, 0)") as session:
+    async with somebody_else(empty_url, insert + f"VALUES ('{SCOPE}', '1', false, 7, 0)") as session:
         halfway = Halfway()
         first = asyncio.create_task(ledger.do(held, halfway))
         await halfway.reached.wait()
@@ -203,7 +203,7 @@ async def test_a_new_customer_whom_another_session_adds_at_the_last_moment_is_fo
     task = asyncio.create_task(ledger.accept(change(customer="1")))
     await halfway.reached.wait()
     insert = "INSERT INTO customers (connection, customer_id, written_back, place, runs) "
-    async with somebody_else(empty_url, insert + "VALUES ('default', '1', false, 7, 0)") as session:
+    async with somebody_else(empty_url, insert + f"VALUES ('{SCOPE}', '1', false, 7, 0)") as session:
         await session.commit()
     halfway.go_on.set()
     assert (await task).transfer.place == 8
@@ -307,7 +307,7 @@ async def test_two_replicas_that_take_one_link_at_once_do_not_both_get_it(
     write = GroupSession.commit
 
     def hold(session: GroupSession) -> None:
-        if (session.ahead or Ahead()).customers.get(("default", "1")):
+        if (session.ahead or Ahead()).customers.get((SCOPE, "1")):
             halfway.stop()
         write(session)
 
@@ -484,7 +484,7 @@ async def test_a_database_that_turned_read_only_is_gone_for_the_group_and_comes_
         session.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
 
     await ledger.database._writers.run(read_only)
-    await ledger.database._group.run(read_only, About("default"))
+    await ledger.database._group.run(read_only, About(SCOPE))
     with pytest.raises(DatabaseGone, match="read-only transaction"):
         await ledger.accept(change(customer="2"))
     assert (await ledger.accept(change(customer="3"))).transfer.place == 1
@@ -511,7 +511,7 @@ async def test_a_group_whose_transaction_the_server_has_given_up_tells_nobody_th
     assert isinstance(done, DatabaseGone) or await ledger.database.read(marks) == {"a"}
 
 
-@shared(lambda name: About("default", name))
+@shared(lambda name: About(SCOPE, name))
 def swallow(session: Session, _name: str) -> None:
     with suppress(DBAPIError):
         session.execute(text("SELECT 1 / 0"))

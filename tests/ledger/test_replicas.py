@@ -11,6 +11,7 @@ from app.ledger import attempts, replicas, tables
 from app.ledger.replicas import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Orphans
 from app.ledger.session import Session
 from tests.ledger.support import CUSTOMER, OTHER, OWNER, Halfway, Ledger, bare, change
+from tests.support import SCOPE
 
 
 async def beat(ledger: Ledger, replica: str) -> Orphans:
@@ -20,7 +21,7 @@ async def beat(ledger: Ledger, replica: str) -> Orphans:
 
 
 def orphan(owner: str = OWNER, customer: str = CUSTOMER) -> Orphans:
-    return Orphans([("default", customer, owner)], [])
+    return Orphans([(SCOPE, customer, owner)], [])
 
 
 NOBODY = Orphans([], [])

@@ -10,6 +10,7 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import DAY, attempts, rejections, sync_items, syncs, transfers
 from tests.ledger.support import REFUSED, START, Ledger, bare, change, date
+from tests.support import SCOPE
 
 DAYS = DAY
 
@@ -68,8 +69,8 @@ async def test_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     failed = await ledger.failed(change(customer="1"))
-    await ledger.do(bulk.open_sync, "sync-1", "default", "retry", [failed.seq], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) is not None
+    await ledger.do(bulk.open_sync, "sync-1", bulk.EVERY, "retry", [failed.seq], ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False}) is not None
     await ledger.finish(await ledger.claim("1"))
     assert await ledger.do(retention.forget_transfers, ledger.now) == 0, "not before its time"
     assert await ledger.do(retention.forget_transfers, ledger.now + 1) == 1
@@ -78,8 +79,8 @@ async def test_a_transfer_goes_with_all_that_belongs_to_it(ledger: Ledger) -> No
 
 
 async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> None:
-    await ledger.do(bulk.open_sync, "sync-1", "default", "customers", ["1", "2"], ledger.now)
-    assert await ledger.do(bulk.enter_some, ledger.now, fetch=False) is not None
+    await ledger.do(bulk.open_sync, "sync-1", SCOPE, "customers", ["1", "2"], ledger.now)
+    assert await ledger.do(bulk.enter_some, ledger.now, {SCOPE: False}) is not None
     for claim in await ledger.claim_due():
         await ledger.finish(claim)
         ledger.now += 10
@@ -93,7 +94,7 @@ async def test_a_sync_goes_with_the_last_of_its_transfers(ledger: Ledger) -> Non
 
 async def test_a_sync_that_is_not_entered_yet_stays(ledger: Ledger) -> None:
     customers = [str(number) for number in range(bulk.BLOCK + 1)]
-    await ledger.do(bulk.open_sync, "sync-1", "default", "customers", customers, ledger.now)
+    await ledger.do(bulk.open_sync, "sync-1", SCOPE, "customers", customers, ledger.now)
     later = ledger.now + 400 * DAYS
     assert await ledger.do(retention.forget_transfers, later) == 0
     found = await ledger.database.read(reports.sync_counts, "sync-1")

@@ -38,7 +38,7 @@ from app.ledger.tables import replicas as replicas_table
 from app.ledger.tables import transfers as transfers_table
 from tests.ledger.support import NOT_LOADED, Ledger, bare, change
 from tests.postgres import fresh_database, server_url
-from tests.support import migrate
+from tests.support import SCOPE, migrate
 
 # queries
 
@@ -99,8 +99,8 @@ async def test_constants_of_what_is_not_given_are_kept_and_what_is_given_is_neve
 
 
 async def test_a_query_that_finds_nothing(ledger: Ledger) -> None:
-    assert await ledger.database.read(customers.look, "default", "nobody") is None
-    assert await ledger.database.read(customers.look, "default", None) is None
+    assert await ledger.database.read(customers.look, SCOPE, "nobody") is None
+    assert await ledger.database.read(customers.look, SCOPE, None) is None
     assert await ledger.database.read(rows.by_id, "nobody's") is None
 
 
@@ -159,7 +159,7 @@ def least(table: Table, key: int) -> dict[str, Any]:
     """A row of which nothing is known but its key."""
     row = {column.name: None if column.nullable else usual(column.type) for column in table.columns}
     names = [column.name for column in table.primary_key]
-    row |= dict(zip(names, ("default", str(key)) if table is customers_table else (key, 1), strict=False))
+    row |= dict(zip(names, (SCOPE, str(key)) if table is customers_table else (key, 1), strict=False))
     return row | ({"id": str(key)} if table is transfers_table else {})
 
 
@@ -219,7 +219,7 @@ def test_what_is_written_later_is_what_is_written_at_once(engine: Engine, writes
     for is_later in (False, True):
         with engine.connect() as connection:
             transaction = connection.begin()
-            session = GroupSession(connection, [About("default")]) if is_later else Session(connection)
+            session = GroupSession(connection, [About(SCOPE)]) if is_later else Session(connection)
             found.append(repr(play(session, writes)))
             transaction.rollback()
     assert found[0] == found[1]
@@ -241,7 +241,7 @@ async def test_no_statement_of_a_group_reads_more_than_its_rows_however_many_the
             before = await read_so_far(session)
         for number in range(3):
             await all_works(ledger, f"after {number}")
-        prepared = await ledger.database._group.run(plans, About("default"))
+        prepared = await ledger.database._group.run(plans, About(SCOPE))
         await ledger.database.aclose()  # where the server is told what its sessions have read
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
             after = await read_so_far(session)

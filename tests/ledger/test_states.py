@@ -15,12 +15,13 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import FINAL, OPEN, transfers
 from tests.ledger.support import OWNER, REFUSED, RETRYABLE, START, Ledger, bare, change
+from tests.support import SCOPE
 
 
 def row(**more: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         "id": new_id(START),
-        "connection": "default",
+        "connection": SCOPE,
         "customer_id": "1",
         "tracking_guid": "guid",
     }
@@ -158,7 +159,7 @@ async def by_claim(ledger: Ledger, reached: Reached) -> None:
 
 
 async def by_claim_to_load(ledger: Ledger, _reached: Reached) -> None:
-    await ledger.do(claims.claim_loads, OWNER, ledger.now + 10**6, 100)
+    await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now + 10**6, 100)
 
 
 async def by_success(ledger: Ledger, reached: Reached) -> None:

@@ -14,10 +14,12 @@ from app.ledger.stored import Stored, Trigger
 from app.ledger.triggers import Entered, NewTransfer
 from tests.ledger.support import (
     CUSTOMER,
+    ELSEWHERE,
     OTHER,
     OWNER,
     REFUSED,
     RETRYABLE,
+    SANDBOX,
     Halfway,
     Ledger,
     applied,
@@ -26,6 +28,7 @@ from tests.ledger.support import (
     changed,
     date,
 )
+from tests.support import SCOPE
 
 GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
@@ -520,16 +523,32 @@ async def test_a_rerun_of_what_waits_keeps_its_promise(ledger: Ledger) -> None:
     assert (await ledger.row(waiting)).tries == 1
 
 
-@pytest.mark.parametrize("sandbox", [False, True])
-async def test_what_is_of_a_sandbox_is_never_run_at_a_real_store(ledger: Ledger, *, sandbox: bool) -> None:
-    claim = await ledger.begun(change(connection="sandbox default" if sandbox else "default"))
+@pytest.mark.parametrize(("mine", "other"), [(SANDBOX, SCOPE), (SCOPE, SANDBOX), (SCOPE, ELSEWHERE)])
+async def test_what_is_of_a_scope_that_is_not_served_is_never_run_again(
+    ledger: Ledger, mine: str, other: str
+) -> None:
+    """Of a sandbox not at a real store, of a store not at another one."""
+    claim = await ledger.begun(change(connection=mine))
     await ledger.finish(claim, REFUSED)
+    failed = await ledger.row(claim.lead)
 
-    async def again(*, at_sandbox: bool) -> Entered | None:
-        return await ledger.do(triggers.rerun, claim.lead.seq, OWNER, ledger.now, fetch=False, sandbox=at_sandbox)
+    async def again(*served: str) -> Entered | None:
+        fetch = dict.fromkeys(served, False)
+        return await ledger.do(triggers.rerun, failed.seq, OWNER, ledger.now, fetch=fetch)
 
-    assert await again(at_sandbox=not sandbox) is None
-    assert await again(at_sandbox=sandbox) is not None
+    assert await again(other) is None
+    assert await ledger.row(failed) == failed
+    assert await again(other, mine) is not None
+
+
+async def test_a_rerun_is_loaded_first_where_its_own_scope_can_fetch(ledger: Ledger) -> None:
+    for fetches in (False, True):
+        failed = await ledger.failed(change(5, customer=f"fetches {fetches}", trigger="manual"))
+        await ledger.do(retention.forget_records, ledger.now + 1)
+        fetch = {ELSEWHERE: not fetches, SCOPE: fetches}
+        entered = await ledger.do(triggers.rerun, failed.seq, OWNER, ledger.now, fetch=fetch)
+        assert entered is not None
+        assert entered.loads is fetches
 
 
 async def test_a_rerun_of_what_lost_its_record_is_loaded_first(ledger: Ledger) -> None:
@@ -632,7 +651,7 @@ async def test_a_loaded_record_takes_over_promises(ledger: Ledger) -> None:
 async def test_what_was_taken_over_keeps_no_record_that_comes_late(ledger: Ledger) -> None:
     late = await ledger.loading()
     assert await ledger.do(attempts.release_load, late.seq, OWNER, ledger.now)
-    (again,) = await ledger.do(claims.claim_loads, OTHER, ledger.now, 1)
+    (again,) = await ledger.do(claims.claim_loads, SCOPE, OTHER, ledger.now, 1)
     await ledger.loaded(again, 5, owner=OTHER)
     kept = await ledger.row(late)
     assert await ledger.may_load(late, 4) is None
@@ -671,7 +690,7 @@ async def test_what_waits_to_be_loaded_can_be_cancelled(ledger: Ledger) -> None:
     await ledger.cancel(await ledger.pending(bare(promised=True)))
     assert await ledger.statuses() == ["waiting", "cancelled"]
     assert (await ledger.wanted()).id == waiting.id
-    assert await ledger.do(claims.claim_loads, OWNER, ledger.now, 10) == []
+    assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10) == []
 
 
 @pytest.mark.parametrize("state", ["accepted", "waiting"])
@@ -748,7 +767,7 @@ async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
     for fetch in (False, True):
         sync = await ledger.pending(bare("sync", promised=True, fetch=fetch))
         if fetch:
-            (sync,) = await ledger.do(claims.claim_loads, OWNER, ledger.now, 1)
+            (sync,) = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 1)
             sync = (await ledger.loaded(sync, 5, consent=False, owner=None)).transfer
             assert_superseded(await ledger.row(no), sync)
         await ledger.cancel(sync)
@@ -763,8 +782,10 @@ async def test_a_cancelled_rerun_is_failed_again_as_it_was(ledger: Ledger) -> No
     assert again.transfer.status == "accepted"
     ledger.now += 60
     await ledger.cancel(again.transfer)
-    shown = ("status", "error", "reason", "failure", "finished_at", "promised", "tries", "next_attempt_at")
+    names = "status error stamped_status failure_group reason failure finished_at promised tries next_attempt_at"
+    shown = names.split()
     now = await ledger.row(failed)
+    assert now.failure_group
     assert [getattr(now, name) for name in shown] == [getattr(failed, name) for name in shown]
     assert now.documented_failure() == RETRYABLE
     assert (await ledger.wanted()).id == failed.id, "it failed, but it stays the newest"
@@ -1030,6 +1051,6 @@ async def test_of_many_changes_at_once_the_newest_is_wanted(ledger: Ledger) -> N
     claim = await ledger.claim()
     assert claim.lead.changed_at == date(9)
     assert sorted(await ledger.statuses()) == ["running"] + ["skipped"] * 5
-    found = await ledger.database.read(reports.wanted_record, "default", CUSTOMER)
+    found = await ledger.database.read(reports.wanted_record, SCOPE, CUSTOMER)
     assert found == claim.record
     assert changed(9).first_name == "minute 9"

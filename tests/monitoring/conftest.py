@@ -20,6 +20,7 @@ from app.settings import load_settings
 from tools.screenshots import CHROMIUM, CHROMIUM_ARGUMENTS, OPERATOR_KEY
 
 WEBHOOK_KEY = "sandbox-webhook-key"
+VIEWER_KEY = "sandbox-viewer-key"
 _START_SECONDS = 20
 
 
@@ -76,7 +77,7 @@ class Visit:
 
     def sign_in(self, key: str = OPERATOR_KEY) -> Page:
         self.go("/login")
-        self.page.get_by_label("Operator key").fill(key)
+        self.page.get_by_label("Your key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
         return self.page
 
@@ -103,6 +104,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         sandbox_url=f"http://127.0.0.1:{port}{SANDBOX_PATH}",
         database_url=f"sqlite:///{tmp_path_factory.mktemp('pages')}/bridge.db",
         subscription_field="SubscribeProfile",
+        viewer_api_key=f"eve:{VIEWER_KEY}",
         log_level="ERROR",
     )
     config = uvicorn.Config(create_app(settings), port=port, log_config=None, access_log=False, ws="none")

@@ -17,7 +17,7 @@ DESK: ViewportSize = {"width": 1280, "height": 900}
 PATHS = (
     "/monitoring",
     "/monitoring/transfers",
-    "/monitoring/transfers?customer=1&status=failed",
+    "/monitoring/transfers?customer_id=1&status=failed&stamped_status=401",
     "{failed}",
     "{succeeded}",
     "{waiting}",
@@ -37,12 +37,13 @@ def places(product: Product) -> dict[str, str]:
     long_message = "https://example.com/" + "x" * 200
     product.break_stamped(operation="add", status=400, message=long_message)
     problem = product.webhook(product.person()).json()
+    operator = {"Authorization": "Bearer sandbox-operator-key"}
+    assert product.client.post(f"{problem['instance']}/retry", headers=operator).status_code == 422  # in its trail
     product.mend_stamped()
     product.break_stamped(operation="add", status=429, retry_after="600")
     headers = {"Prefer": "respond-async", "Authorization": "Bearer sandbox-webhook-key"}
     answer = product.client.post("/webhooks/customers", json=product.person(), headers=headers)
     product.client.post("/webhooks/customers", json={}, headers={"Authorization": "Bearer wrong"})
-    operator = {"Authorization": "Bearer sandbox-operator-key"}
     ids = {"customer_ids": [str(number) for number in range(3)]}
     sync = product.client.post("/syncs", json=ids, headers=operator).json()["sync_id"]
     return {

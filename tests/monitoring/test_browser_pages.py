@@ -14,16 +14,16 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import expect
 
 from app.api.problems import Fault, ProblemError, Refusal, install_problem_handlers
+from app.connections import Connections
 from app.engine import NotTaking
 from app.error_catalog import CATALOG, Slug
-from app.keys import Keyring
 from app.monitoring import Browser, Pages, Sessions
 from tests.conftest import BridgeFactory
 from tests.monitoring.conftest import Product, Visit
 from tests.monitoring.support import HTML, open_pages, signed_in
 from tests.monitoring.test_accessibility import DESK, PHONE, violations
 from tests.monitoring.test_forms import CSP
-from tests.support import OPERATOR_KEY, WEBHOOK, FakeClock
+from tests.support import OPERATOR_KEY, WEBHOOK, FakeClock, Wire, keyring, make_connection
 
 PROGRAMS = ["application/json", "*/*", "", "application/problem+json"]
 PROBLEMS = [
@@ -53,7 +53,9 @@ LOADING = "Failed to load resource: the server responded with a status of"
 async def faulty() -> AsyncIterator[httpx.AsyncClient]:
     """An application whose calls go wrong in every way."""
     app = FastAPI(docs_url=None, redoc_url=None)
-    pages = Pages(Sessions(Keyring.of([], [OPERATOR_KEY]), FakeClock()), sandbox=False)
+    connection = make_connection(Wire())
+    connections = Connections(connection.settings, connection.redactor, lambda *_: connection)
+    pages = Pages(Sessions(keyring(OPERATOR_KEY), FakeClock()), connections, sandbox=False)
     install_problem_handlers(app, lambda _request, _error: None, Browser(pages).problem)
 
     @app.get("/broken")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from app.keys import Keyring
+from app.keys import Keyring, Who, read_key
 from app.monitoring.sessions import SESSION_SECONDS, Sessions
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import HTML, PAGES, open_pages, signed_in
-from tests.support import OPERATOR_KEY, WEBHOOK_KEY, FakeClock
+from tests.support import OPERATOR_KEY, VIEWER_KEY, WEBHOOK_KEY, FakeClock, keyring
 
 COOKIE = "ipaas_stamped_session"
 
@@ -75,7 +75,7 @@ async def test_a_wrong_key_opens_nothing_and_is_not_logged(bridge: BridgeFactory
             answer = await pages.sign_in("not-the-key")
         assert answer.status_code == 403
         assert "Set-Cookie" not in answer.headers
-        assert "not the operator key" in answer.text
+        assert "no key for these pages" in answer.text
         assert (await pages.sign_in(WEBHOOK_KEY)).status_code == 403
         assert (await pages.get("/monitoring")).status_code == 303
     assert any(line["event"] == "sign-in refused" for line in lines)
@@ -113,17 +113,48 @@ async def test_signing_out_ends_the_session_itself(bridge: BridgeFactory) -> Non
         assert (await pages.get("/monitoring/settings")).status_code == 303
 
 
-def test_a_rotated_key_ends_every_session() -> None:
+@pytest.mark.parametrize(
+    ("key", "who"), [("first", Who("operator", "ada")), (VIEWER_KEY, Who("viewer", "viewer"))]
+)
+def test_a_session_ends_with_the_key_that_signed_it(key: str, who: Who) -> None:
     clock = FakeClock()
-    cookie = Sessions(Keyring.of([], ["first"]), clock).sign_in("first")
+    cookie = Sessions(keyring("ada:first"), clock).sign_in(key)
     assert cookie is not None
-    assert Sessions(Keyring.of([], ["first"]), clock).read(cookie) is not None
-    assert Sessions(Keyring.of([], ["second"]), clock).read(cookie) is None
+    session = Sessions(keyring("ada:first"), clock).read(cookie)
+    assert session is not None
+    assert session.who == who
+    for changed in (keyring("ada:second"), keyring("ada:first", "view-other")):
+        other = Sessions(changed, clock).read(cookie)
+        still = changed.opened_by(key.encode()) is not None
+        assert (other is not None) is still
+
+
+def test_of_two_keys_with_one_name_each_has_sessions_of_its_own() -> None:
+    clock = FakeClock()
+    both, new = (
+        Keyring([read_key("operator", each) for each in some], list) for some in (["a:1", "a:2"], ["a:2"])
+    )
+    old_cookie, new_cookie = (Sessions(both, clock).sign_in(key) or "" for key in "12")
+    assert Sessions(both, clock).read(old_cookie)
+    assert Sessions(new, clock).read(old_cookie) is None
+    assert Sessions(new, clock).read(new_cookie)
+
+
+def test_a_session_is_the_same_persons_whatever_is_asked_of_it() -> None:
+    """The key of a cookie tells whose it is, so a viewer cannot make it an operator's."""
+    clock = FakeClock()
+    sessions = Sessions(keyring("first"), clock)
+    operators, viewers = (sessions.read(sessions.sign_in(key) or "") for key in ("first", VIEWER_KEY))
+    assert operators is not None
+    assert viewers is not None
+    assert (operators.who.acts, viewers.who.acts) == (True, False)
+    assert sessions.is_form_of(operators, operators.form_token)
+    assert not sessions.is_form_of(operators, viewers.form_token)
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "WyJhIiwxXQ.x", "WyJhIiw5OTk5OTk5OTk5XQ", "ä.ö", "." * 5000])
 def test_a_made_up_cookie_is_no_session(cookie: str) -> None:
-    assert Sessions(Keyring.of([], ["key"]), FakeClock()).read(cookie) is None
+    assert Sessions(keyring("key"), FakeClock()).read(cookie) is None
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/monitoring/transfers/x", "/monitoring/syncs/x", "/monitoring/nothing"])

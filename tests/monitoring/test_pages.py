@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from structlog.testing import capture_logs
@@ -128,6 +129,32 @@ async def test_a_failed_transfer_names_its_resolution_and_runs_again(bridge: Bri
         assert (await pages.post(f"{path}/cancel")).status_code == 409
 
 
+async def test_each_attempt_lists_its_calls(bridge: BridgeFactory) -> None:
+    said, create = f"{RECORD['first_name']} <b>{EMAIL}</b> is refused", "Stamped.io: create the customer"
+    wire = Wire(add=[UNAVAILABLE, reply(400, {"message": said}), reply(200, {"id": 5})], load=reply(body=RECORD))
+    async with signed_in(bridge, wire, **IPAAS) as pages:
+        path = await pages.webhook(customer=...)
+        html = (await pages.get(path)).text
+        lines = [text_of(line) for line in re.findall(r"<li[^>]*>(iPaaS.com: .*?|Stamped.io: .*?)</li>", html)]
+        assert lines == [
+            "iPaaS.com: load the record, try 1: HTTP status 200 OK, 0 ms",
+            "iPaaS.com: look up the external ID, try 1: HTTP status 404 Not Found, 0 ms NFND-1: no link",
+            f"{create}, try 1: HTTP status 503 Service Unavailable, 0 ms Service Temporarily Unavailable",
+            f"{create}, try 2: HTTP status 400 Bad Request, 0 ms … &lt;b&gt;a…@example.com&lt;/b&gt; is refused",
+        ]
+        assert html.count('<li class="bad">Stamped.io: ') == 2
+        await pages.post(f"{path}/retry")
+        html = (await pages.get(path)).text
+        assert re.findall(r'aria-label="Calls of attempt (\d)"', html) == ["1", "2"]
+
+
+async def test_an_attempt_without_calls_lists_none(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        html = (await pages.get(await pages.webhook(customer=RECORD | {"email_address": "nobody"}))).text
+        assert "not asked" in html
+        assert 'class="calls"' not in html
+
+
 async def test_a_waiting_transfer_is_cancelled(bridge: BridgeFactory) -> None:
     async with signed_in(bridge, Wire(add=UNAVAILABLE)) as pages:
         answer = await pages.post("/monitoring/syncs", customer_ids="1")
@@ -179,7 +206,7 @@ async def test_an_email_is_looked_for_without_standing_in_an_address(bridge: Bri
         assert found.count('data-label="Outcome"') == 1
         kept = re.search(r'name="email_hash" value="([^"]+)"', found)
         assert kept
-        answer = await pages.post("/monitoring/transfers", email="", email_hash=kept[1], customer="2")
+        answer = await pages.post("/monitoring/transfers", email="", email_hash=kept[1], customer_id="2")
         assert "No transfer fits this filter." in (await pages.get(answer.headers["Location"])).text
 
 
@@ -188,8 +215,8 @@ async def test_an_email_is_looked_for_without_standing_in_an_address(bridge: Bri
     [
         ("", 3),
         ("status=failed", 0),
-        ("customer=2", 1),
-        ("guid=3C90C3CC-0d44-4b50-8888-000000000003", 1),
+        ("customer_id=2", 1),
+        ("tracking_guid=3C90C3CC-0d44-4b50-8888-000000000003", 1),
         ("error=customer-not-loaded", 0),
         ("since=2026-11-24T09:59", 3),
         ("since=2026-11-24T10:01", 0),
@@ -205,7 +232,10 @@ async def test_the_list_is_filtered(bridge: BridgeFactory, query: str, rows: int
     assert html.count('data-label="Outcome"') == rows
 
 
-@pytest.mark.parametrize("query", ["status=gone", "cursor=x", "cursor=99999999999999999999", "since=yesterday"])
+@pytest.mark.parametrize(
+    "query",
+    ["status=gone", "cursor=x", "cursor=99999999999999999999", "since=yesterday", "stamped_status=1", "group=x"],
+)
 async def test_an_unreadable_filter_says_so(bridge: BridgeFactory, query: str) -> None:
     async with signed_in(bridge) as pages:
         answer = await pages.get(f"/monitoring/transfers?{query}")
@@ -213,32 +243,108 @@ async def test_an_unreadable_filter_says_so(bridge: BridgeFactory, query: str) -
     assert "This filter cannot be read" in answer.text
 
 
+def chosen(html: str) -> dict[str, str]:
+    """The filter in a form."""
+    found = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', html))
+    return {name: value for name, value in found.items() if name not in {"form_token", "confirmed"}}
+
+
+def group_row(html: str, words: str) -> str:
+    (row,) = [each for each in html.split("<tr>") if words in each]
+    return row
+
+
 async def test_failed_ones_are_grouped_counted_and_run_again(bridge: BridgeFactory) -> None:
-    refused = reply(400, {"message": "Email is not valid."})
+    refused = [reply(400, {"message": f"Customer {number} is not valid."}) for number in (150713, 7)]
     clock = FakeClock()
-    async with signed_in(bridge, Wire(add=[REFUSED, REFUSED, refused]), clock=clock) as pages:
+    async with signed_in(bridge, Wire(add=[REFUSED, *refused]), clock=clock) as pages:
         for number in (1, 2, 3):
             await pages.webhooks(person(number))
         clock.advance(1)
         html = (await pages.get("/monitoring/errors")).text
         assert "3 failed transfers" in text_of(html)
         assert re.findall(r'data-label="Count" class="number">(\d+)', html) == ["2", "1"]
-        first = html.split("<tbody>")[1]
-        group = dict(re.findall(r'name="(days|error|reason)" value="([^"]*)"', first)[:3])
-        answer = await pages.post("/monitoring/errors/retry", **group)
+        assert "HTTP status 400 Bad Request: Customer … is not valid." in html
+        row = group_row(html, "Customer … is")
+        group = chosen(row)
+        assert set(group) == {"status", "group", "since", "until"}
+        listed = re.findall(r'href="(/monitoring/transfers\?[^"]+)"', row)[0].replace("&amp;", "&")
+        assert dict(parse_qsl(urlsplit(listed).query)) == group
+        html = (await pages.get(listed)).text
+        assert html.count('data-label="Outcome"') == 2
+        assert "Failed alike: HTTP status 400 Bad Request: Customer … is not valid." in text_of(html)
+        form = chosen(html.split('action="/monitoring/errors/retry"')[1].split("</form>")[0])
+        assert form == group, "the list's own button means the same"
+        assert "Re-run these 2 …" in html
+        answer = await pages.post("/monitoring/errors/retry", None, **group)
         assert "Re-run 2 failed transfers?" in answer.text
+        assert "Customer … is not valid." in answer.text
+        assert chosen(answer.text) == group
         assert len(pages.wire.requests) == 3
-        bounds = dict(re.findall(r'name="(since|until)" value="([^"]*)"', answer.text))
         pages.wire.script(add=reply(200, {"id": 9}))
-        answer = await pages.post("/monitoring/errors/retry", confirmed="yes", **group, **bounds)
+        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **chosen(answer.text))
         sync = answer.headers["Location"]
         assert sync.startswith("/monitoring/syncs/")
         found = await wait_for(pages, sync, "2 of 2 ended")
         assert "Re-run of 2 transfers" in found
-        assert "1 failed transfer " in await text(pages, "/monitoring/errors")
+        html = (await pages.get("/monitoring/errors")).text
+        assert "1 failed transfer " in text_of(html)
         assert "Re-run of failed ones" in await text(pages, "/monitoring/syncs")
-        answer = await pages.post("/monitoring/errors/retry", days="1")
+        every = html.split("<table")[0]
+        assert set(chosen(every)) == {"status", "since", "until"}
+        answer = await pages.post("/monitoring/errors/retry", None, **chosen(every))
         assert "Re-run 1 failed transfer?" in answer.text
+
+
+async def test_a_filtered_list_of_failed_ones_runs_again_by_exactly_its_filter(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    refused = reply(400, {"message": "Email is not valid."})
+    async with signed_in(bridge, Wire(add=[REFUSED, refused, refused]), clock=clock) as pages:
+        await pages.webhooks(person(1), person(2), person(3))
+        query = {"status": "failed", "stamped_status": "400", "customer_id": "2"}
+        html = (await pages.get(f"/monitoring/transfers?{urlencode(query)}")).text
+        assert "Re-run these 1 …" in html
+        assert "Status 400 of Stamped.io" in html
+        answer = await pages.post("/monitoring/errors/retry", None, **query)
+        assert "Re-run 1 failed transfer?" in answer.text
+        bound = chosen(answer.text)
+        assert bound == query | {"until": "2026-11-24T10:00:01"}
+        clock.advance(5)
+        pages.wire.script(add=[refused, reply(200, {"id": 9})])
+        await pages.webhook(**person(2, tracking_guid="3c90c3cc-0d44-4b50-8888-00000000000a"))
+        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **bound)
+        await wait_for(pages, answer.headers["Location"], "1 of 1 ended")
+        assert "Re-run these 1 …" in (await pages.get(f"/monitoring/transfers?{urlencode(query)}")).text
+        left = await text(pages, "/monitoring/transfers?status=failed")
+        assert "Re-run these 3 …" in left, "what failed after the question, and the others"
+
+
+@pytest.mark.parametrize("query", ["", "status=succeeded", "stamped_status=401", "status=failed&customer_id=2"])
+async def test_only_a_list_of_failed_ones_offers_to_run_them(bridge: BridgeFactory, query: str) -> None:
+    async with signed_in(bridge, Wire(add=[REFUSED, reply(200, {"id": 9})])) as pages:
+        await pages.webhooks(person(1), person(2))
+        assert "Re-run" not in (await pages.get(f"/monitoring/transfers?{query}")).text
+
+
+async def test_chips_are_kept_by_the_form_and_can_be_removed(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=REFUSED)) as pages:
+        shown = text_of((await pages.get(await pages.webhooks(person(1)))).text)
+        assert "Others that failed alike" in shown
+        wanted = {"stamped_status": "401", "group": "0" * 12, "connection": "default", "sync_id": "s"}
+        answer = await pages.post("/monitoring/transfers", None, customer_id="1", **wanted)
+        where = answer.headers["Location"]
+        assert dict(parse_qsl(urlsplit(where).query)) == wanted | {"customer_id": "1"}
+        html = (await pages.get(where)).text
+        form = html.split('<form method="post" action="/monitoring/transfers"')[1].split("</form>")[0]
+        assert wanted.items() <= chosen(form).items()
+        chips = html.split('aria-label="Narrowed by"')[1].split("</nav>")[0]
+        left = [
+            dict(parse_qsl(urlsplit(path).query))
+            for path in re.findall(r'href="([^"]+)"', chips.replace("&amp;", "&"))
+        ]
+        for name, rest in zip(wanted, left, strict=True):
+            assert rest == {key: value for key, value in (wanted | {"customer_id": "1"}).items() if key != name}
+        assert f"Failed alike: {'0' * 12}" in text_of(chips)
 
 
 async def test_many_customers_are_synced_by_hand(bridge: BridgeFactory) -> None:
@@ -297,7 +403,8 @@ async def test_the_connection_is_tested_by_one_reading_call(
     bridge: BridgeFactory, answer: dict[str, Any], words: str
 ) -> None:
     async with signed_in(bridge, Wire(**answer)) as pages:
-        found = text_of((await pages.post("/monitoring/settings/test")).text).replace("&#39;", "'")
+        answered = await pages.post("/monitoring/settings/test", connection="default")
+        found = text_of(answered.text).replace("&#39;", "'")
         assert pages.wire.operations == ["search"]
         assert pages.wire.requests[0].method == "GET"
     assert words in found

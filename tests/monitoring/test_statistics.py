@@ -10,6 +10,7 @@ import pytest
 from app.ledger import reports, statistics
 from app.ledger.database import Database
 from app.ledger.engines import read_url
+from app.ledger.grouping import alike
 from app.ledger.reports import Filter
 from tests.postgres import fresh_database, server_url
 from tools.seed import Plan, fill
@@ -50,7 +51,7 @@ async def test_an_empty_ledger_has_nothing_to_count(tmp_path: Path) -> None:
     assert await database.read(statistics.oldest_open) is None
     assert await database.read(statistics.last_webhook) is None
     assert await database.read(statistics.last_answer) is None
-    assert await database.read(statistics.failed_groups, 0, 10) == []
+    assert await database.read(statistics.failed_groups, Filter(status="failed"), 10) == []
     assert await database.read(statistics.recent_syncs, 10) == []
     await database.aclose()
 
@@ -70,22 +71,33 @@ async def test_hours_are_whole_and_add_up(seeded: Database) -> None:
     assert await seeded.read(statistics.per_hour, first + 61 * HOUR, 24) == {}
 
 
-async def test_failed_ones_are_grouped_by_error_and_message(seeded: Database) -> None:
+async def test_failed_ones_are_grouped_by_what_they_have_in_common(seeded: Database) -> None:
     failed = await seeded.read(reports.listed, Filter(status="failed"), COUNT)
-    groups = await seeded.read(statistics.failed_groups, 0, 100)
+    groups = await seeded.read(statistics.failed_groups, Filter(status="failed"), 100)
     assert len(groups) > 1
     for group in groups:
-        mine = [each for each in failed if (each.error, each.reason) == (group["error"], group["reason"])]
-        assert group["total"] == len(mine)
-        assert group["first_at"] == min(each.finished_at or 0 for each in mine)
-        assert group["last_at"] == max(each.finished_at or 0 for each in mine)
-        same = await seeded.read(
-            reports.seqs, Filter(status="failed", error=group["error"], reason=group["reason"])
-        )
-        assert len(same) == group["total"]
-    totals = [group["total"] for group in groups]
+        mine = [each for each in failed if each.failure_group == group.newest.failure_group]
+        assert {alike(each.error, each.reason) for each in mine} == {group.message}
+        assert group.newest == mine[0]
+        assert group.total == len(mine)
+        assert group.customers == len({each.customer_id for each in mine})
+        assert group.first_at == min(each.finished_at or 0 for each in mine)
+        assert group.last_at == max(each.finished_at or 0 for each in mine)
+        same = await seeded.read(reports.seqs, Filter(status="failed", group=group.newest.failure_group))
+        assert same == sorted(each.seq for each in mine)
+    totals = [group.total for group in groups]
     assert totals == sorted(totals, reverse=True)
     assert sum(totals) == len(failed)
+    first = await seeded.read(statistics.failed_groups, Filter(status="failed"), 2)
+    assert first == groups[:2]
+
+
+async def test_groups_are_of_what_the_filter_leaves(seeded: Database) -> None:
+    wanted = Filter(status="failed", since=NOW - 40 * HOUR, until=NOW - 2 * HOUR, stamped_status=401)
+    groups = await seeded.read(statistics.failed_groups, wanted, 100)
+    assert sum(group.total for group in groups) == await seeded.read(reports.count, wanted) > 0
+    assert {group.newest.stamped_status for group in groups} == {401}
+    assert len(groups) == 2, "one for each of the errors"
 
 
 async def test_a_filter_has_an_end_in_time(seeded: Database) -> None:

@@ -41,7 +41,7 @@ def attempt(*steps: str, slug: Slug | None = None) -> Attempt:
         Failure(slug, 502, "It failed.", retryable=True, stamped=StampedAnswer("x", 500, "")) if slug else None
     )
     taken = {step: seconds for step, seconds in STEPS.items() if not steps or step in steps}
-    return Attempt(1, 11.0, 15.0, "failed" if slug else "succeeded", failure, taken)
+    return Attempt(1, 11.0, 15.0, "failed" if slug else "succeeded", failure, taken, [])
 
 
 def states(events: list[Event]) -> dict[str, str]:

@@ -426,6 +426,13 @@ async def test_broken_json_crashes_nothing(text: str) -> None:
     assert await client_of(Wire(get=reply(text=text))).get("1") is None
 
 
+async def test_a_web_page_where_no_api_answers_so_is_the_last_failure() -> None:
+    client = client_of(Wire(search=reply(text="<html>We'll be right back</html>")))
+    with pytest.raises(CallError) as raised:
+        await client.check()
+    assert client.last_failure is raised.value
+
+
 async def test_a_success_forgets_the_last_failure() -> None:
     client = client_of(Wire(get=[reply(500), reply(body=customer())]))
     with pytest.raises(CallError):

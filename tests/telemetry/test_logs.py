@@ -216,6 +216,19 @@ def test_configuring_twice_does_not_write_twice(logs: Any) -> None:
     assert len(lines_of(written())) == 1
 
 
+def test_an_exception_on_the_console_is_told_without_its_text(logs: Any) -> None:
+    written = logs(log_format="console")
+    try:
+        int("Vq7 anna@example.com")
+    except ValueError as error:
+        structlog.stdlib.get_logger("x").error("broke", exc_info=error)
+        logging.getLogger("y").exception("broke, too")
+    out = written()
+    assert out.count("ValueError at test_logs.py:") == 2
+    assert "Vq7" not in out
+    assert "example.com" not in out
+
+
 def test_console_is_for_people(logs: Any) -> None:
     written = logs(log_format="console")
     structlog.stdlib.get_logger("x").info("hello", who="anna@example.com")

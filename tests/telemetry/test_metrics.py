@@ -46,9 +46,16 @@ async def test_transfers_calls_and_rejections_are_counted(bridge: BridgeFactory)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     samples = _samples(answer.text)
-    assert samples["ipaas_stamped_transfers_total", "action=created", "error=", "status=succeeded"] == 1
-    assert samples["ipaas_stamped_transfers_total", "action=", "error=", "status=skipped"] == 1
-    create = ("operation=create", "outcome=ok", "system=stamped")
+    assert (
+        samples[
+            "ipaas_stamped_transfers_total", "action=created", "connection=default", "error=", "status=succeeded"
+        ]
+        == 1
+    )
+    assert (
+        samples["ipaas_stamped_transfers_total", "action=", "connection=default", "error=", "status=skipped"] == 1
+    )
+    create = ("connection=default", "operation=create", "outcome=ok", "system=stamped")
     assert samples["ipaas_stamped_call_seconds_count", *create] == 1
     assert samples["ipaas_stamped_rejections_total", "error=invalid-request"] == 1
     assert samples["ipaas_stamped_running",] == 0
@@ -59,23 +66,23 @@ async def test_failures_are_counted_by_kind(bridge: BridgeFactory) -> None:
         await client.post(WEBHOOK, json=envelope(notification()))
         text = (await client.get("/metrics")).text
     samples = _samples(text)
-    failed = ("action=", "error=customer-create-or-update-failed", "status=failed")
+    failed = ("action=", "connection=default", "error=customer-create-or-update-failed", "status=failed")
     assert samples["ipaas_stamped_transfers_total", *failed] == 1
-    denied = ("operation=create", "outcome=denied", "system=stamped")
+    denied = ("connection=default", "operation=create", "outcome=denied", "system=stamped")
     assert samples["ipaas_stamped_call_seconds_count", *denied] == 1
 
 
 async def test_a_call_that_is_cancelled_is_no_success() -> None:
     gate, metrics = Gate(), Metrics()
     account = StampedAccount(STAMPED_URL, PUBLIC_KEY, PRIVATE_KEY, STORE)
-    client = StampedClient(account, Redactor(), Wire(add=gate), metrics)
+    client = StampedClient(account, Redactor(), Wire(add=gate), metrics.of("1796"))
     call = asyncio.create_task(client.add({"email": EMAIL}))
     await gate.reached.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     counted = [key for key in _samples(metrics.exposition(0).decode()) if key[0].endswith("call_seconds_count")]
-    labels = ("operation=create", "outcome=cancelled", "system=stamped")
+    labels = ("connection=1796", "operation=create", "outcome=cancelled", "system=stamped")
     assert counted == [("ipaas_stamped_call_seconds_count", *labels)]
 
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("steps", sa.Text(), nullable=False),
+        sa.Column("calls", sa.Text(), server_default="[]", nullable=False),
         sa.PrimaryKeyConstraint("transfer_seq", "number"),
     )
     op.create_table(
@@ -122,6 +123,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "trail",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("transfer_seq", sa.BigInteger(), nullable=True),
+        sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=True),
+        sa.Column("via", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    for name, column, where in (
+        ("ix_trail_at", "at", "transfer_seq IS NULL"),
+        ("ix_trail_subject", "subject", "subject IS NOT NULL"),
+        ("ix_trail_transfer", "transfer_seq", "transfer_seq IS NOT NULL"),
+    ):
+        op.create_index(name, "trail", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.create_table(
         "transfers",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
@@ -153,6 +173,8 @@ def upgrade() -> None:
         sa.Column("subscription", sa.String(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column("stamped_status", sa.Integer(), nullable=True),
+        sa.Column("failure_group", sa.String(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("before", sa.Text(), nullable=True),
         sa.Column("superseded_by", sa.String(), nullable=True),
@@ -173,6 +195,13 @@ def upgrade() -> None:
         ["error", "seq"],
         sqlite_where=sa.text("error IS NOT NULL"),
         postgresql_where=sa.text("error IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_transfers_group",
+        "transfers",
+        ["failure_group", "seq"],
+        sqlite_where=sa.text("failure_group IS NOT NULL"),
+        postgresql_where=sa.text("failure_group IS NOT NULL"),
     )
     op.create_index("ix_transfers_guid", "transfers", ["day", "tracking_guid"])
     op.create_index(
@@ -195,5 +224,12 @@ def upgrade() -> None:
         ["finished_at"],
         sqlite_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
         postgresql_where=sa.text("record IS NOT NULL AND finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_transfers_stamped",
+        "transfers",
+        ["stamped_status", "seq"],
+        sqlite_where=sa.text("stamped_status IS NOT NULL"),
+        postgresql_where=sa.text("stamped_status IS NOT NULL"),
     )
     op.create_index("ix_transfers_status", "transfers", ["status", "seq"])

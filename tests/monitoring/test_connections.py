@@ -1,0 +1,100 @@
+"""Pages of a service with several stores: each is named, tested and narrowed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import httpx
+
+from tests.api.test_connections import EU, US, stores
+from tests.monitoring.support import Pages, text_of
+from tests.support import STAMPED_URL, WEBHOOK, Wire, envelope, notification, reply
+
+__all__ = ["stores"]  # the fixture
+
+REFUSED = reply(401, {"message": "The API key you supplied is not valid."})
+
+
+def only_at(store: str, answer: Any) -> Callable[[httpx.Request], httpx.Response]:
+    """This answer at one store; at the other one all is well."""
+
+    def give(request: httpx.Request) -> httpx.Response:
+        found: httpx.Response = (
+            answer(request) if f"/{store}/" in request.url.path else httpx.Response(200, json={})
+        )
+        return found
+
+    return give
+
+
+async def test_the_switch_is_on_every_page_and_kept_in_the_address(stores: Callable[..., Any]) -> None:
+    async with stores() as client:
+        pages = Pages(client, Wire())
+        await pages.sign_in()
+        for path in ("/monitoring", "/monitoring/transfers", "/monitoring/errors", "/monitoring/settings"):
+            page = unescape((await pages.get(f"{path}?connection=1797")).text)
+            assert f'<a href="{path}?connection=1796">US store</a>' in page
+            assert f'<a href="{path}?connection=1797" aria-current="true">1797</a>' in page
+            assert '<a href="/monitoring/transfers?connection=1797"' in page
+            navigation = page[page.index("<nav") : page.index("</nav>")]
+            assert navigation.count("?connection=1797") == navigation.count("<a href=") == 6
+
+
+async def test_one_store_has_no_switch(bridge: Callable[..., Any]) -> None:
+    async with bridge() as client:
+        pages = Pages(client, Wire())
+        await pages.sign_in()
+        assert "All connections" not in (await pages.get("/monitoring")).text
+
+
+async def test_lists_and_groups_are_narrowed(stores: Callable[..., Any]) -> None:
+    wire = Wire(add=REFUSED)
+    async with stores(wire) as client:
+        for number, key in ((1, US), (2, EU), (3, EU)):
+            record = {"id": number, "email_address": f"person{number}@example.com"}
+            one = notification(id=str(number), destination=..., tracking_guid=None, customer=record)
+            assert (await client.post(WEBHOOK, json=envelope(one), headers=key)).status_code == 502
+        pages = Pages(client, wire)
+        await pages.sign_in()
+        listed = (await pages.get("/monitoring/transfers?connection=1797")).text
+        groups = text_of((await pages.get("/monitoring/errors?connection=1797")).text)
+        everything = text_of((await pages.get("/monitoring/errors")).text)
+    assert listed.count('data-label="Outcome"') == 2
+    assert "2 failed transfers" in groups
+    assert "3 failed transfers" in everything
+
+
+async def test_each_is_tested_on_its_own(stores: Callable[..., Any]) -> None:
+    wire = Wire(search=only_at("1002", REFUSED))
+    async with stores(wire) as client:
+        pages = Pages(client, wire)
+        await pages.sign_in()
+        shown = text_of((await pages.get("/monitoring/settings")).text)
+        well = text_of((await pages.post("/monitoring/settings/test", connection="1796")).text)
+        ill = text_of((await pages.post("/monitoring/settings/test", connection="1797")).text)
+        unknown = await pages.post("/monitoring/settings/test", connection="9")
+        one = text_of((await pages.get("/monitoring/settings?connection=1796")).text)
+    assert shown.count("Test connection") == 2
+    assert f"One read-only call to {STAMPED_URL} with the keys and the store hash that are set, 1001" in shown
+    assert "STAMPED_API_PUBLIC_KEY not set" in shown
+    assert "absent" not in shown
+    assert "address, keys and store hash are right" in well
+    assert "The test failed" not in well
+    assert "The API key you supplied is not valid." in ill
+    assert unknown.status_code == 404
+    assert one.count("Test connection") == 1
+
+
+async def test_a_sync_asks_whose_customers_they_are(stores: Callable[..., Any]) -> None:
+    async with stores() as client:
+        pages = Pages(client, Wire())
+        await pages.sign_in()
+        form = (await pages.get("/monitoring/syncs?connection=1797")).text
+        without = await pages.post("/monitoring/syncs", customer_ids="1 2")
+        started = await pages.post("/monitoring/syncs", customer_ids="1 2", connection="1797")
+    assert '<option value="1797" selected>1797</option>' in form
+    assert without.status_code == 422
+    assert "Choose the connection" in without.text
+    assert started.status_code == 303

@@ -1,0 +1,47 @@
+"""Health on the page is what /readyz says, in the same words."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from app.ledger.faults import DatabaseGone
+from tests.conftest import BridgeFactory
+from tests.monitoring.support import signed_in
+from tests.support import Wire, reply
+
+
+def hints(ready: dict[str, Any]) -> list[str]:
+    return [check["hint"] for check in ready["checks"] if check["status"] != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (reply(401), "HTTP status 401 Unauthorized. Check STAMPED_API_PUBLIC_KEY"),
+        (reply(text="<html>We'll be right back</html>"), "HTTP status 200 OK."),
+    ],
+)
+async def test_a_stamped_that_fails(bridge: BridgeFactory, answer: Any, said: str) -> None:
+    async with signed_in(bridge, Wire(add=answer, search=answer)) as pages:
+        await pages.webhook()
+        ready = (await pages.client.get("/readyz")).json()
+        page = await pages.get("/monitoring")
+    (hint,) = hints(ready)
+    assert ready["status"] == "warn"
+    assert said in hint
+    assert hint in unescape(page.text)
+    assert "Needs a look" in page.text
+
+
+async def test_a_database_that_is_away(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        with patch("app.health.statistics.oldest_open", side_effect=DatabaseGone("away")):
+            ready = await pages.client.get("/readyz")
+            page = await pages.get("/monitoring")
+    assert ready.status_code == page.status_code == 503
+    (hint,) = hints(ready.json())
+    assert hint in page.text
