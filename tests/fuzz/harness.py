@@ -173,6 +173,7 @@ def _dictionaries(ids: Ids) -> str:
         "syncs": (["path.sync_id", "query.sync_id"], ids.syncs),
         "customers": (["path.customer_id", "query.customer_id"], ids.customers),
         "guids": (["query.tracking_guid"], ids.guids),
+        "connections": (["query.connection"], ["default"]),  # which there are, no schema can say
     }
     lines = []
     for name, (parameters, values) in known.items():
