@@ -130,7 +130,7 @@ def claim_work(  # noqa: PLR0913 - who claims what
     """
     claims: list[Claim] = []
     loads: list[Stored] = []
-    for share in (True, False):  # each its share, and then what others left
+    for share in (True, False) if len(scopes) > 1 else (False,):  # each its share, and then what others left
         for number, scope in enumerate(scopes):
             left = limit - len(claims) - len(loads)
             most = -(-left // (len(scopes) - number)) if share else left
