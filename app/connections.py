@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from app.connections_file import DEFAULT, Store, read_stores
+import structlog
+
+from app.connections_file import DEFAULT, Store, read_file, read_stores
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.keys import Key, Who, digests_of
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.telemetry.metrics import Metrics
     from app.telemetry.redaction import Redactor
+
+log = structlog.stdlib.get_logger("app")
 
 _AT: Final = "@"
 
@@ -178,6 +182,10 @@ class Connections:
         except SettingsFault as fault:
             self.fault = " ".join(fault.lines)
             return
+        except Exception as error:
+            log.exception("reading the file of connections broke")
+            self.fault = f"It cannot be read ({type(error).__name__})."
+            return
         self.fault = None
         self._leaving += [each for each in before.values() if self._served.get(each.id) is not each]
 
@@ -198,7 +206,8 @@ class Connections:
         faults: list[str] = []
         for connection, store in read_stores(self._settings).items():
             old = before.get(connection)
-            if old is not None and (old.name, old.settings) == (store.name, store.settings):
+            same = old is not None and (old.name, old.settings) == (store.name, store.settings)
+            if old is not None and same and store.settings.mapping_file is None:  # that may have changed in place
                 served[connection] = old
                 continue
             try:
@@ -217,10 +226,10 @@ def _mapping_of(settings: Settings) -> Mapping:
     if settings.mapping_file is not None:
         source = f"MAPPING_FILE {settings.mapping_file}"
         try:
-            text = settings.mapping_file.read_bytes()
-        except OSError as error:
-            reason = f"{source} cannot be read: {error.strerror}; set the path of a mapping file."
-            raise SettingsFault([reason]) from None
+            text = read_file(settings.mapping_file)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "this is no path"
+            raise SettingsFault([f"{source} cannot be read: {why}; set the path of a mapping file."]) from None
     try:
         return load_mapping(text, subscription_field=settings.subscription_field, source=source)
     except MappingFault as fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
+from errno import EFBIG, EINVAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -36,6 +37,7 @@ _OTHER_NAMES: Final = {
     "stamped_api_user": "stamped_api_public_key",
     "stamped_api_password": "stamped_api_private_key",
 }
+_MOST_BYTES = 1024 * 1024
 _ID = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 
 
@@ -71,16 +73,28 @@ def read_stores(settings: Settings) -> dict[str, Store]:
     return stores
 
 
+def read_file(path: Path) -> bytes:
+    """Raises OSError, also for what is no plain file and might never end, and ValueError for what is no path."""
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it is no file")
+    content = path.read_bytes()
+    if len(content) > _MOST_BYTES:
+        raise OSError(EFBIG, "it is larger than 1 MiB")
+    return content
+
+
 def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        document = tomllib.loads(path.read_bytes().decode())
+        document = tomllib.loads(read_file(path).decode())
     except OSError as error:
         reason = (
             f"CONNECTIONS_FILE {path} cannot be read: {error.strerror}; set the path of a file of connections."
         )
         raise SettingsFault([reason]) from None
-    except ValueError as error:  # no UTF-8, or no TOML: that names line and column
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    except (ValueError, RecursionError) as error:  # no UTF-8, or no TOML: that names line and column
+        reason = {UnicodeDecodeError: "it is not UTF-8", RecursionError: "it is nested too deeply"}.get(
+            type(error), str(error)
+        )
         raise SettingsFault([f"CONNECTIONS_FILE {path} is not usable: {reason}."]) from None
     tables = document.pop("connections", None)
     faults = [f"CONNECTIONS_FILE {path}, {name} is not known; write [connections.ID]." for name in document]
@@ -91,7 +105,11 @@ def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         tables = {}
     for connection, table in tables.items():
         if not _ID.fullmatch(connection) or not isinstance(table, dict):
-            faults.append(f"CONNECTIONS_FILE {path}, [connections.{connection}] is no table of a subscription id.")
+            faults.append(
+                f"CONNECTIONS_FILE {path}, [connections.{connection!r}] is no table of a subscription id."
+            )
+        if connection == DEFAULT and len(tables) > 1:
+            faults.append(f"CONNECTIONS_FILE {path}, [connections.default] serves every destination: name its id.")
     if faults:
         raise SettingsFault(faults)
     yield from tables.items()
@@ -111,7 +129,7 @@ def _store(connection: str, table: dict[str, Any], settings: Settings, folder: P
             given = folder / value if key == "mapping_file" and isinstance(value, str) else value
         elif plain != key and setting in _SECRETS and isinstance(value, str):
             try:
-                given = (folder / value).read_text(encoding="utf-8").strip()
+                given = read_file(folder / value).decode().strip()
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is not UTF-8"
                 faults.append(f"{key} is not usable: {folder / value} cannot be read: {reason}.")

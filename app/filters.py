@@ -90,7 +90,9 @@ class _Filters(BaseModel):
 class SyncRequest(BaseModel):
     """Which customers to send again."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"customer_ids": ["150713", "150714"]}]}
+    )
 
     customer_ids: list[Id] = Field(min_length=1, max_length=MAX_SYNC_IDS)
 

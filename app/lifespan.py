@@ -89,7 +89,8 @@ def reloading_on_sighup(engine: Engine, connections: Connections) -> Iterator[No
             return
         _tell("connection", connections)
         engine.settle()
-        closing.append(loop.create_task(close()))
+        if not closing or closing[-1].done():
+            closing.append(loop.create_task(close()))
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:

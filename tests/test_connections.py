@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from app.connections import Connection, Connections, connection_id
 from app.connections_file import read_stores
+from app.ipaas.models import read_record
 from app.keys import Keyring, Who
 from app.settings import Settings, SettingsFault
 from app.telemetry.redaction import Redactor
@@ -106,7 +108,11 @@ def test_what_is_asked_for_only_then(given: Make) -> None:
             US + US.replace("1796", "a b"),
             "is not usable: Expected ']' at the end of a table declaration (at line 10",
         ),
-        (US.replace("1796", '"a@b"'), "is no table of a subscription id"),
+        (US.replace("1796", '"a@b"'), "['a@b'] is no table of a subscription id".replace("['", "[connections.'")),
+        (US.replace("1796", '"a\\nb"'), "[connections.'a\\nb'] is no table"),
+        (US + EU.replace("1797", "default"), "[connections.default] serves every destination"),
+        ("a=" + "[" * 900 + "]" * 900, "is nested too deeply"),
+        (US + "#" * 1_100_000, "is larger than 1 MiB"),
         (US.replace('name = "US store"', "name = 7"), "[connections.1796] name is not usable"),
         (US + EU.replace("hook-eu", "hook-us-2"), "ipaas_webhook_api_key is another connection's, too"),
         (US + EU.replace("1002", "1001"), "stamped_api_store_hash is another connection's, too"),
@@ -180,6 +186,28 @@ def test_a_sound_file_is_taken_over_and_a_faulty_one_changes_nothing(given: Make
     assert connections.get("1796") is us
     assert connections.get("1797") is not eu
     assert Keyring([], connections.keys).opened_by(b"hook-eu") is None
+
+
+def test_what_is_no_plain_file_is_not_waited_for(given: Make, tmp_path: Path) -> None:
+    settings = given(US)
+    (tmp_path / "connections.toml").unlink()
+    os.mkfifo(tmp_path / "connections.toml")
+    (line,) = faults(settings)
+    assert "cannot be read: it is no file" in line
+
+
+def test_a_mapping_that_was_changed_in_place_is_read_again(given: Make, tmp_path: Path) -> None:
+    mapping = tmp_path / "own.toml"
+    mapping.write_text('[customer]\nemail = "email_address"\n', encoding="utf-8")
+    connections = served(given(US + 'mapping_file = "own.toml"\n'))
+    mapping.write_text('[customer]\nemail = "other"\n', encoding="utf-8")
+    connections.reload()
+    (us,) = connections
+    record = read_record({"id": 1, "other": "a@example.com"})
+    assert us.mapping.fields(record).email == "a@example.com"
+    mapping.write_text("[customer", encoding="utf-8")
+    connections.reload()
+    assert "own.toml" in str(connections.fault)
 
 
 async def test_what_leaves_is_closed_when_it_is_idle(given: Make, tmp_path: Path) -> None:

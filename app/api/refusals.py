@@ -36,7 +36,7 @@ NOT_RERUNNABLE: Final = Refusal(
     Slug.CONFLICT,
     409,
     "This transfer is running. "
-    "Only a failed, cancelled or waiting one runs again, and none of a sandbox at a real store.",
+    "Only a failed, cancelled or waiting one runs again, and none of a connection that is not served.",
 )
 NOT_CANCELLABLE: Final = Refusal(
     "It has begun, or has ended.",

@@ -106,9 +106,9 @@ class Engine:
         return self.started and not self.draining and self.pulse.is_well
 
     def is_idle(self, scope: str) -> bool:
-        """Whether nothing of this scope runs in this replica."""
+        """Whether nothing of this scope runs, or is about to, in this replica."""
         running = self._runner.keys()
-        return not any(isinstance(key, int) or key[0] == scope for key in running)
+        return self._entering.is_idle and not any(isinstance(key, int) or key[0] == scope for key in running)
 
     def start(self) -> None:
         """Open the database in the background, take over what was left, then take transfers."""
@@ -177,7 +177,7 @@ class Engine:
                 complete = replace(new, promised=owner is None, consent=consent)
                 each = await self._database.run(triggers.accept, complete, owner, self.pulse.now())
                 entered.append((each, self._go_on(each, watch, deadline)))
-        except DatabaseGone:
+        except (DatabaseGone, LookupError):  # the latter: its connection has left while the request arrived
             raise NotTaking from None
         return entered
 

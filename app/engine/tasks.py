@@ -28,6 +28,11 @@ class Tasks:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all of them have ended."""
+        return not self._tasks
+
     async def settle(self) -> None:
         """Until all of them have ended."""
         while self._tasks:

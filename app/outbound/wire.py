@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -36,6 +36,12 @@ class Unreadable(Exception):
     """An answer came that is not read to its end; the text says why."""
 
 
+@cache
+def _usual_context() -> ssl.SSLContext:
+    """Made once: each reads all certificates of the machine."""
+    return httpx.create_ssl_context()
+
+
 class Wire(httpx.AsyncBaseTransport):
     """Sends a request as it is. No cookies, no redirects, no proxy, no time-out: the caller bounds the call.
 
@@ -44,7 +50,7 @@ class Wire(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._ssl_context = ssl_context or httpx.create_ssl_context()
+        self._ssl_context = ssl_context or _usual_context()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 

@@ -158,7 +158,8 @@ async def one_customer_by_hand(at: Teller) -> None:
 @scene(**IPAAS, stamped_concurrent_connections=1)
 async def syncs(at: Teller) -> None:
     at.wire.script(load=[reply(body=RECORD), reply(404, {"message": "NFND-1"})])
-    where = (await at.post(SYNCS, {"customer_ids": ["150713", 2, "150713"], "more": 1})).headers["Location"]
+    await at.post(SYNCS, {"customer_ids": [1], "more": 1})
+    where = (await at.post(SYNCS, {"customer_ids": ["150713", 2, "150713"]})).headers["Location"]
     await at.until(where, remaining=0)
     await at.get(where)
     await at.get(f"{TRANSFERS}?sync_id={where.removeprefix('/syncs/')}&status=failed")

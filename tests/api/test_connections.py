@@ -161,6 +161,13 @@ async def test_a_sync_by_hand_says_whose(
     assert "1796, 1797" in fault["detail"]
 
 
+async def test_a_connection_in_the_wrong_place_is_not_overlooked(stores: Callable[..., Any]) -> None:
+    async with stores() as client:
+        answer = await Operator(client).post("/syncs", {"customer_ids": [1], "connection": "1797"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": "/connection", "detail": "Extra inputs are not permitted."}]
+
+
 async def test_a_sync_by_hand_goes_where_it_is_told(stores: Callable[..., Any]) -> None:
     wire = Wire()
     async with stores(wire) as client:
