@@ -125,6 +125,6 @@ def chosen(connections: Connections, connection: str | None) -> Connection:
     found = connections.get(connection) if connection else connections.only()
     if found is None:
         ids = ", ".join(each.id for each in connections)
-        said = "There is no such connection" if connection else "Say which connection is meant"
-        raise WrongBody([{"pointer": "/connection", "detail": f"{said}: {ids}."}])
+        said = "There is no such connection, but" if connection else "Say which connection is meant:"
+        raise WrongBody([{"pointer": "/connection", "detail": f"{said} {ids}."}])
     return found

@@ -13,7 +13,8 @@ from app.cli import check, errors, send, serve, sync, transfers
 
 _EPILOG = (
     "All but serve, sandbox and check talk to a running service: at IPAAS_STAMPED_URL (http://127.0.0.1:8080), "
-    "with OPERATOR_API_KEY, and send with IPAAS_WEBHOOK_API_KEY, from the environment or .env."
+    "with OPERATOR_API_KEY (or VIEWER_API_KEY, to look), and send with IPAAS_WEBHOOK_API_KEY, "
+    "from the environment or .env."
 )
 
 cli = typer.Typer(

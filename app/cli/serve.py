@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
+StoreHash = Annotated[str | None, typer.Option(help="The store that it has.", metavar="HASH")]
 Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)]
 
 _SANDBOX_BANNER = """\
@@ -32,7 +33,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
 
 
-def sandbox(host: Host = "127.0.0.1", port: Port = 8081) -> None:
+def sandbox(host: Host = "127.0.0.1", port: Port = 8081, store_hash: StoreHash = None) -> None:
     """Serve the Stamped.io stand-in alone."""
     import uvicorn  # noqa: PLC0415 - as above
 
@@ -46,5 +47,6 @@ def sandbox(host: Host = "127.0.0.1", port: Port = 8081) -> None:
     typer.echo(f"STAMPED_API_URL=http://{host}:{port}")
     typer.echo(f"STAMPED_API_PUBLIC_KEY={SANDBOX_PUBLIC_KEY}")
     typer.echo(f"STAMPED_API_PRIVATE_KEY={SANDBOX_PRIVATE_KEY}")
-    typer.echo(f"STAMPED_API_STORE_HASH={SANDBOX_STORE_HASH}")
-    uvicorn.run(create_sandbox(), host=host, port=port, log_level=logging.WARNING)
+    store_hash = store_hash or SANDBOX_STORE_HASH
+    typer.echo(f"STAMPED_API_STORE_HASH={store_hash}")
+    uvicorn.run(create_sandbox(store_hash=store_hash), host=host, port=port, log_level=logging.WARNING)

@@ -26,6 +26,7 @@ def tell(out: Output, transfer: dict[str, Any], *, revealed: bool) -> None:
     out.line(styled(transfer["status"]), what_became(transfer))
     _pair(out, "Transfer", transfer["transfer_id"])
     _pair(out, "Customer", transfer["customer_id"])
+    _pair(out, "Connection", transfer["connection"])
     _pair(out, "Stamped.io id", transfer["external_id"])
     _pair(out, "Scope", transfer["scope"])
     _pair(out, "Destination", transfer["destination"])

@@ -165,7 +165,7 @@ def _list(out: Output, items: list[dict[str, Any]], *, header: bool) -> None:
     if out.console.width < _TABLE_WIDTH:
         for item in items:
             when, transfer_id = moment(item["created_at"]), clean(item["transfer_id"])
-            out.line(f"{when} ", f"{transfer_id} ", styled(item["status"]), f" {clean(item['customer_id'])}")
+            out.line(f"{when} ", f"{transfer_id} ", styled(item["status"]), f" {_whose(item)}")
             out.line(f"    {what_became(item)}", style="dim")
         return
     table = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
@@ -179,12 +179,18 @@ def _list(out: Output, items: list[dict[str, Any]], *, header: bool) -> None:
         table.add_row(
             moment(item["created_at"]),
             clean(item["transfer_id"]),
-            clean(item["customer_id"]),
+            _whose(item),
             styled(item["status"]),
             str(item["attempts_made"]),
             what_became(item),
         )
     out.console.print(table)
+
+
+def _whose(item: dict[str, Any]) -> str:
+    """The customer, and the connection where it is a named one."""
+    of = "" if item["connection"] == "default" else f" of {clean(item['connection'])}"
+    return f"{clean(item['customer_id'])}{of}"
 
 
 def _would_retry(service: Service, out: Output, transfer_id: str) -> int:

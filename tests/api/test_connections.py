@@ -145,7 +145,13 @@ async def test_lists_are_narrowed_to_a_connection(stores: Callable[..., Any]) ->
     assert 'connection="1797",operation="create",outcome="ok",system="stamped"' in metrics
 
 
-@pytest.mark.parametrize(("query", "said"), [("", "Say which"), ("?connection=9", "There is no such")])
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "Say which connection is meant: "),
+        ("?connection=9", "There is no such connection, but "),
+    ],
+)
 @pytest.mark.parametrize(
     ("path", "body"), [("/customers/1/sync", RECORD | {"id": 1}), ("/syncs", {"customer_ids": [1]})]
 )

@@ -16,6 +16,7 @@ from tests.cli.conftest import Pretend, Run
 from tests.support import OPERATOR_KEY, VIEWER_KEY
 
 TRANSFER: dict[str, Any] = {
+    "connection": "default",
     "transfer_id": "0b0e7a52-4b3e-7c7f-9c59-6f0f3f1d2a10",
     "tracking_guid": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
     "customer_id": "150713",
