@@ -95,7 +95,6 @@ def test_everything_comes_from_this_origin(visitor: Visit) -> None:
 
 def test_axe_finds_nothing(docs: Page) -> None:
     """Also where Swagger UI itself leaves something to be found."""
-    assert violations(docs, PHONE) == []
     open_call(docs, LIST)
     open_call(docs, SEND)
     for size in (PHONE, DESK):
