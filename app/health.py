@@ -35,13 +35,25 @@ class Check(BaseModel):
     hint: str | None = None
     transfer_id: str | None = Field(None, exclude=True)
 
+    @property
+    def title(self) -> str:
+        """Its name for people, with the connection where there are several."""
+        return titled(self.name, self.connection)
+
 
 TITLES: Final = {
     "engine": "Engine",
+    "connections": "Connections",
     "stamped": "Stamped.io",
     "database": "Database",
     "oldest_waiting": "Waiting transfers",
 }
+
+
+def titled(name: str, connection: str | None) -> str:
+    """A check's name for people."""
+    title = TITLES.get(name, name)
+    return f"{title} of connection {connection}" if connection else title
 
 
 class Readiness(BaseModel):

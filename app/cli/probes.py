@@ -14,7 +14,7 @@ from app.cli.schema import check_database
 from app.clock import Clock
 from app.connections import Connection, Connections
 from app.error_catalog import CATALOG, Slug
-from app.health import TITLES, advice
+from app.health import advice, titled
 from app.ledger.engines import url_of
 from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError
@@ -51,7 +51,7 @@ def ask_service(service: Service) -> list[Check] | None:
     checks = [Check("service", body["status"], f"runs at {service.url}")]
     for each in body["checks"]:
         if each["status"] != "ok":
-            title = TITLES.get(each["name"], each["name"])
+            title = titled(each["name"], each.get("connection"))
             checks.append(Check("service", each["status"], f"{title} is not well", str(each.get("hint", ""))))
     return checks
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.health import TITLES
 from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import HOUR
@@ -29,6 +28,7 @@ _FAILURES_SHOWN = 5
 
 _WELL: Final = {
     "engine": ("New transfers are taken.", None),
+    "connections": ("The file of connections was taken over.", "/monitoring/settings"),
     "stamped": ("No call to Stamped.io is failing.", "/monitoring/settings"),
     "database": ("Answers.", None),
     "oldest_waiting": ("None has waited for over 30 minutes.", None),
@@ -47,8 +47,7 @@ class Line:
     @classmethod
     def of(cls, check: Check) -> Line:
         """What is well is said, too."""
-        name = TITLES[check.name]
-        well, path = _WELL[check.name]
+        name, (well, path) = check.title, _WELL[check.name]
         if check.status == "ok":
             return cls(name, "ok", well)
         if check.transfer_id is not None:

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.connections import connection_id
 from app.error_catalog import CATALOG, Slug
 from app.monitoring.sessions import COOKIE
 from app.times import moment
@@ -70,6 +71,7 @@ class Pages:
             "count": count,
             "error_title": error_title,
             "coded": coded,
+            "connection_id": connection_id,
         }
         self._environment.globals |= {"sandbox": sandbox, "navigation": NAVIGATION, "static": static_url}
 

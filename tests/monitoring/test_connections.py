@@ -61,6 +61,12 @@ async def test_lists_and_groups_are_narrowed(stores: Callable[..., Any]) -> None
         listed = (await pages.get("/monitoring/transfers?connection=1797")).text
         groups = text_of((await pages.get("/monitoring/errors?connection=1797")).text)
         everything = text_of((await pages.get("/monitoring/errors")).text)
+        both = text_of((await pages.get("/monitoring/transfers")).text)
+        overview = text_of((await pages.get("/monitoring")).text)
+    assert "1 1796 " in both
+    assert "3 1797 " in both
+    assert "Stamped.io of connection 1796 " in overview
+    assert "Stamped.io of connection 1797 " in overview
     assert listed.count('data-label="Outcome"') == 2
     assert "2 failed transfers" in groups
     assert "3 failed transfers" in everything

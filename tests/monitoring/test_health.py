@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html import unescape
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import pytest
 
+from app.health import Check
 from app.ledger.faults import DatabaseGone
+from app.monitoring.overview import Line
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import signed_in
 from tests.support import Wire, reply
@@ -45,3 +47,10 @@ async def test_a_database_that_is_away(bridge: BridgeFactory) -> None:
     assert ready.status_code == page.status_code == 503
     (hint,) = hints(ready.json())
     assert hint in page.text
+
+
+@pytest.mark.parametrize("name", get_args(Check.model_fields["name"].annotation))
+def test_every_check_has_words_for_people(name: Any) -> None:
+    assert Line.of(Check(name=name, status="ok")).text
+    warned = Line.of(Check(name=name, status="warn", hint="Look."))
+    assert (warned.text, warned.name) == ("Look.", Check(name=name, status="warn").title)
