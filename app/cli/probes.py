@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from app.cli.client import ServiceProblem, Unreachable
@@ -14,7 +14,7 @@ from app.cli.schema import check_database
 from app.clock import Clock
 from app.connections import Connection, Connections
 from app.error_catalog import CATALOG, Slug
-from app.health import advice, titled
+from app.health import State, advice, titled
 from app.ledger.engines import url_of
 from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError
@@ -24,9 +24,7 @@ from app.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from app.cli.client import Service
-    from app.mapping import Mapping
 
-State = Literal["ok", "warn", "fail"]
 _CODE = re.compile(r"\b(NFND|VALD|BIZL)-\w+")
 
 
@@ -66,7 +64,7 @@ def check_all(running: list[Check] | None, service: Service) -> list[Check]:
     none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")
     several = len(connections) > 1
     return [
-        *(_of(each, several, _settings_check(each.settings, each.mapping)) for each in connections),
+        *(_of(each, several, _settings_check(each)) for each in connections),
         Check("database", status, detail, hint),
         *asyncio.run(_foreign(connections, several)),
         *(running or [none]),
@@ -95,7 +93,8 @@ def _settings(running: list[Check] | None, service: Service) -> Settings:
         return settings
 
 
-def _settings_check(settings: Settings, mapping: Mapping) -> Check:
+def _settings_check(connection: Connection) -> Check:
+    settings, mapping = connection.settings, connection.mapping
     if settings.sandbox_url is not None:
         detail = "no Stamped.io keys are set: the sandbox is used, nothing reaches a real store"
         names = "STAMPED_API_PUBLIC_KEY, STAMPED_API_PRIVATE_KEY and STAMPED_API_STORE_HASH"
@@ -112,14 +111,15 @@ async def _foreign(connections: Connections, several: bool) -> list[Check]:  # n
     found: list[Check] = []
     try:
         for each in connections:
-            checks = await asyncio.gather(_stamped(each.settings, each), _ipaas(each.settings, each))
+            checks = await asyncio.gather(_stamped(each), _ipaas(each))
             found += [_of(each, several, check) for check in checks]
     finally:
         await connections.aclose()
     return found
 
 
-async def _stamped(settings: Settings, connection: Connection) -> Check:
+async def _stamped(connection: Connection) -> Check:
+    settings = connection.settings
     where = f"{settings.stamped_api_url}, store {settings.stamped_api_store_hash}"
     try:
         await connection.stamped.check()
@@ -131,12 +131,12 @@ async def _stamped(settings: Settings, connection: Connection) -> Check:
     return Check("stamped", "ok", f"{where}: the keys and the store hash are accepted")
 
 
-async def _ipaas(settings: Settings, connection: Connection) -> Check:
+async def _ipaas(connection: Connection) -> Check:
     """Asks for a customer that is not there: how that is refused tells whether the token was accepted."""
     if connection.ipaas is None:
         detail = "IPAAS_API_URL is not set: records come with the notifications, no external IDs are written back"
         return Check("ipaas", "ok", detail)
-    where = str(settings.ipaas_api_url)
+    where = str(connection.settings.ipaas_api_url)
     accepted = Check("ipaas", "ok", f"{where}: the token is accepted")
     try:
         await connection.ipaas.customer("0", str(uuid4()))
