@@ -55,13 +55,20 @@ class Wanted:
         """Rule 2: what is wanted once this is known, too. An older record may have the newest consent.
 
         Where dates are missing a newest record may say what is older than the consent that is known: then its "no"
-        counts, and its "yes" does not.
+        counts, and its "yes" does not. It keeps the later date, which a next "yes" must not precede either.
         """
         older = change.moment.precedes(self.moment)
         wanted = self if older else replace(self, id=change.id, moment=change.moment)
-        if change.consent is None or (change.moment.precedes(self.consented) and (older or change.consent)):
-            return wanted
-        return replace(wanted, consent=change.consent, consented=change.moment)
+        consented, said = self.consented, change.moment
+        if consented is not None and said.precedes(consented):
+            said = Moment(consented.at, max(consented.place, said.place))
+            if older or change.consent:
+                return wanted
+        return wanted if change.consent is None else replace(wanted, consent=change.consent, consented=said)
+
+    def was_said_by(self, change: Change | None) -> bool:
+        """Whether this is who brought the consent."""
+        return change is not None and self.consented is not None and self.consented.place == change.moment.place
 
     def owes_no(self, told: bool | None) -> bool:  # noqa: FBT001 - three-valued
         """Rule 3: a "no" is never lost: it is due beside the record until Stamped.io was `told` it last.

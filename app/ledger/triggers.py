@@ -262,7 +262,7 @@ def _judge(
     wanted = customer.wanted.after(change) if change else customer.wanted
     is_newest = change is not None and wanted.id == change.id
     owes_no = wanted.owes_no(customer.told)
-    brings_no = change is not None and owes_no and wanted.consented == change.moment
+    brings_no = owes_no and wanted.was_said_by(change)
     waits = customer.due_at is not None  # else nothing does, and need not be looked for
     waiting = rows.pending_of(session, customer) if waits else ()
     pending = [each for each in waiting if each.seq != transfer.seq]
@@ -371,7 +371,8 @@ def _taken_back(session: Session, customer: Customer, cancelled: Stored) -> tupl
     wanted = order.without(settled, rows.changes_of(rest))
     owes_no = wanted.owes_no(customer.told)
     skipped = [each for each in rest if each.status == "skipped"]
-    again = [each for each in skipped if each.id == wanted.id or (owes_no and _said(each) == wanted.consented)]
+    asked = [each for each in skipped if owes_no and wanted.was_said_by(rows.change_of(each))]
+    again = [each for each in skipped if each.id == wanted.id or each in asked]
     replaced = [each for each in skipped if each.superseded_by == cancelled.id]
     if owes_no and not again and not rows.pending_of(session, customer):  # it had come for that "no"
         again = replaced[-1:]
@@ -381,11 +382,6 @@ def _taken_back(session: Session, customer: Customer, cancelled: Stored) -> tupl
         if each not in again:
             rows.change(session, each, rows.superseded(wanted.id, each.finished_at or 0.0))
     return wanted, reopened
-
-
-def _said(transfer: Stored) -> Moment | None:
-    change = rows.change_of(transfer)
-    return change.moment if change else None
 
 
 def _destination(session: Session, new: NewTransfer | Stored, customer: Customer) -> str | None:

@@ -158,10 +158,19 @@ def test_a_no_of_the_newest_record_always_counts_and_a_yes_only_if_nothing_newer
         assert is_newest is not each.moment.precedes(before.moment)
         if each.consent is None:
             assert (wanted.consent, wanted.consented) == (before.consent, before.consented)
-        elif (is_newest and each.consent is False) or not each.moment.precedes(before.consented):
+        elif before.consented is None or not each.moment.precedes(before.consented):
             assert (wanted.consent, wanted.consented) == (each.consent, each.moment)
+        elif is_newest and each.consent is False:
+            assert wanted.consent is False
+            assert wanted.consented == Moment(before.consented.at, each.moment.place)
         else:
             assert (wanted.consent, wanted.consented) == (before.consent, before.consented)
+
+
+def test_a_late_yes_does_not_follow_a_late_no_past_the_newest_dated_no() -> None:
+    """The late "no" is the newest by receipt, for one without a date came before it."""
+    wanted = received((2, False), (None, None), (1, False), (1, True))
+    assert wanted.owes_no(told=True)
 
 
 @given(moments, st.lists(moments))

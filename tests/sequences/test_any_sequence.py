@@ -280,6 +280,14 @@ def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps)
 @example([Tell("A", 1, "yes", patient=True, mail=0), Pass(2 * TIMEOUT)])
+@example(
+    [
+        Hook("A", 2, "no", 200, patient=False),
+        Tell("A", None, None, patient=False, mail=0),  # the newest, by its receipt
+        Tell("A", 1, "no", patient=False, mail=0),
+        Tell("A", 1, "yes", patient=False, mail=0),
+    ]
+)
 def test_whatever_happens_the_rules_hold(
     empty_file: Path, monkeypatch: pytest.MonkeyPatch, taken: list[Step]
 ) -> None:
