@@ -34,6 +34,7 @@ class Check(BaseModel):
     seconds: int | None = Field(None, description="oldest_waiting: its age")
     hint: str | None = None
     transfer_id: str | None = Field(None, exclude=True)
+    is_pause: bool = Field(default=False, exclude=True)
 
     @property
     def title(self) -> str:
@@ -96,8 +97,11 @@ class Health:
     def _stamped(self, connection: Connection) -> Check:
         """A Stamped.io that fails is a warning: restarting this service would not mend it."""
         whose = connection.id if len(self._connections) > 1 else None
+        pause = self._engine.gates.at(connection.scope).pause()
+        if pause is not None:
+            return Check(name="stamped", status="warn", connection=whose, hint=pause.headline, is_pause=True)
         last = connection.stamped.last_failure
-        if last is None:
+        if last is None or last.kind is Kind.THROTTLED:
             return Check(name="stamped", status="ok", connection=whose)
         told = "no answer" if last.status is None else status_line(last.status)
         hint = f"The last call ({last.operation}) failed: {told}. {advice(last)}"

@@ -59,8 +59,6 @@ def _warn(settings: Settings) -> None:
     if settings.sandbox_url:
         nothing = "SANDBOX: no Stamped.io keys are set, nothing is sent to a real store"
         log.warning(nothing, url=settings.sandbox_url)
-    if settings.stamped_api_throttle_limit or settings.stamped_api_throttle_seconds:
-        log.warning("STAMPED_API_THROTTLE_LIMIT and STAMPED_API_THROTTLE_SECONDS are not kept by this version")
 
 
 def _tell(event: str, connections: Connections) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import RedirectResponse
 
 from app import VERSION
+from app.api.connections import connection_routes
 from app.api.errors import error_routes
 from app.api.health import health_routes
 from app.api.openapi import DocumentedAPI
@@ -56,7 +57,6 @@ def create_app(
         database,
         clock,
         wait_seconds=settings.response_timeout_seconds,
-        background=max(1, sum(each.settings.stamped_concurrent_connections for each in connections) // 2),
         retention_days=settings.retention_days,
         retry_unit_seconds=settings.retry_unit_seconds,
         metrics=metrics,
@@ -87,6 +87,7 @@ def create_app(
     for routes in (
         sync_routes(operations, database, operator, connections),
         transfer_routes(operations, database, operator),
+        connection_routes(operations, operator),
         rejection_routes(database, engine.upkeep, operator),
         health_routes(engine, health, metrics),
         error_routes(browser.catalog),

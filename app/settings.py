@@ -129,11 +129,12 @@ class Settings(BaseSettings):
         10, description="how many calls may run at once, 1 to 1000"
     )
     stamped_timeout_seconds: Seconds = Field(15, description="the seconds one call may take, up to 120")
-    stamped_api_throttle_limit: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="calls per window; not kept by this version"
+    stamped_api_throttle_limit: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        500,
+        description="how many calls may begin in a window of STAMPED_API_THROTTLE_SECONDS, all replicas together",
     )
-    stamped_api_throttle_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="the seconds of a window; not kept by this version"
+    stamped_api_throttle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        60, description="the seconds in which STAMPED_API_THROTTLE_LIMIT calls may begin"
     )
     stamped_subscribe_email_in: Literal["body", "query"] = Field(
         "body", description="body or query: where subscribe and unsubscribe carry the e-mail"

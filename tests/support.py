@@ -332,6 +332,7 @@ def connection_over(
     *,
     ipaas: httpx.AsyncBaseTransport | None = None,
     consent: str | None = None,
+    **settings: Any,
 ) -> Connection:
     """The one that is called `default`; `ipaas`: where records are loaded from."""
     redactor = Redactor()
@@ -344,7 +345,7 @@ def connection_over(
         ipaas=IpaasClient(loads_from, redactor, ipaas) if ipaas else None,
         mapping=load_mapping(BUILT_IN, subscription_field=consent),
         redactor=redactor,
-        settings=make_settings(Path()),
+        settings=make_settings(Path(), **settings),
         keys=(),
     )
 

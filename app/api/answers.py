@@ -16,6 +16,7 @@ from app.attempt import StampedAnswer
 from app.error_catalog import Entry, Slug
 from app.ledger.stored import Attempt as Tried
 from app.ledger.stored import Status, Stored, Trigger
+from app.ledger.trail import What
 from app.privacy import masked
 from app.times import Moment
 
@@ -61,7 +62,7 @@ class _Transfer(Result):
     )
     error: Any
     attempts_made: int
-    next_attempt_at: Moment | None = Field(description="While it waits for its next try")
+    next_attempt_at: Moment | None = Field(description="While it waits: for its next try, or for a pause to end")
     superseded_by: str | None = Field(description="The transfer that made it needless")
     created_at: Moment
     finished_at: Moment | None
@@ -69,8 +70,11 @@ class _Transfer(Result):
     @classmethod
     def of(cls, transfer: Stored, **told: Any) -> Self:
         """With its own status, and why it has it."""
-        told |= {"status": transfer.status, "reason": transfer.reason, "attempts_made": transfer.attempts}
+        pause = transfer.pause
+        reason = pause.sentence if pause else transfer.reason
+        told |= {"status": transfer.status, "reason": reason, "attempts_made": transfer.attempts}
         due = transfer.next_attempt_at if transfer.status == "waiting" else None
+        due = pause.until if pause else due
         return super().of(transfer, next_attempt_at=due, **told)
 
 
@@ -131,7 +135,7 @@ class Deed(BaseModel):
     """What a person did to it, or to a sync that it is part of."""
 
     at: Moment
-    what: str = Field(examples=["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all"])
+    what: str = Field(examples=list(get_args(What)))
     who: str = Field(description="The name of the key", examples=["ada"])
     where: str | None = Field(description="The caller's address", examples=["203.0.113.7"])
     via: str = Field(examples=["api", "page"])

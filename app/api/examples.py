@@ -42,11 +42,6 @@ TRANSFERRED: Final = either(
         wrong_key=_failed(Slug.CUSTOMER, CallError("create", Kind.DENIED, 401, "The API key is not valid.")),
         subscription=_failed(Slug.SUBSCRIPTION, CallError("subscribe", Kind.UNAVAILABLE, 500, ""), "143491"),
     ),
-    _of_failure(
-        "Stamped.io asks for patience.",
-        "Retry-After",
-        throttled=_failed(Slug.CUSTOMER, CallError("create", Kind.THROTTLED, 429, "Slow down.")),
-    ),
     refused(UNAVAILABLE),
     _of_failure(
         "Stamped.io did not answer in time.",

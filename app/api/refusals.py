@@ -23,6 +23,7 @@ def _no(what: str) -> Refusal:
 
 NO_CUSTOMER_ID: Final = _no("This is no customer id.")
 NO_TRANSFER: Final = _no("No transfer has this id.")
+NO_CONNECTION: Final = _no("No connection that is served has this id.")
 NO_SYNC: Final = _no("No sync has this id.")
 NO_RECORD: Final = Refusal(
     "There is no record to send.",

@@ -46,11 +46,12 @@ class Result(Shown):
 
     @classmethod
     def of(cls, transfer: Stored, **told: Any) -> Self:
-        """What has not ended yet is accepted, and says no more."""
+        """What has not ended yet is accepted, and only says which pause it waits for."""
         status = _AS_CALLERS_SEE_IT.get(transfer.status, transfer.status)
         silent = ("action", "subscription", "reason") if status == "accepted" else ()
+        pause = {"reason": transfer.pause.sentence} if transfer.pause else {}
         ids = {"transfer_id": transfer.id, "connection": connection_id(transfer.connection)}
-        return super().of(transfer, **ids | {"status": status, **dict.fromkeys(silent), **told})
+        return super().of(transfer, **ids | {"status": status, **dict.fromkeys(silent), **pause, **told})
 
 
 class Results(BaseModel):

@@ -37,7 +37,8 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
     @router.get("/transfers", summary="Transfers, newest first", responses=_WRONG_FILTER)
     async def transfers(query: Annotated[ListFilter, Query()]) -> TransferPage:
         limit = query.limit or DEFAULT_LIMIT
-        return TransferPage.of(await database.read(reports.listed, query.filter, limit + 1), limit)
+        found = await database.read(reports.listed, query.filter, limit + 1)
+        return TransferPage.of([operations.explain(each) for each in found], limit)
 
     @router.post(
         "/transfers/retry",
@@ -76,7 +77,7 @@ def _single_routes(router: APIRouter, operations: Operations, database: Database
     async def told(transfer: Stored, by: By) -> Transfer:
         await operations.reveal(transfer, by)
         attempts, deeds = await database.read(reports.story_of, transfer.seq)
-        return Transfer.told(transfer, attempts, deeds, reveal=by.acts)
+        return Transfer.told(operations.explain(transfer), attempts, deeds, reveal=by.acts)
 
     @router.get(
         "/transfers/{transfer_id}",

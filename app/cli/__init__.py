@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app import VERSION
-from app.cli import check, errors, send, serve, sync, transfers
+from app.cli import check, connections, errors, send, serve, sync, transfers
 
 _EPILOG = (
     "All but serve, sandbox and check talk to a running service: at IPAAS_STAMPED_URL (http://127.0.0.1:8080), "
@@ -53,6 +53,9 @@ for _command, _panel in (
     (errors.errors, _WATCHING),
     (transfers.retry, _WATCHING),
     (transfers.cancel, _WATCHING),
+    (connections.connections, _WATCHING),
+    (connections.pause, _WATCHING),
+    (connections.resume, _WATCHING),
 ):
     cli.command(rich_help_panel=_panel)(_command)
 

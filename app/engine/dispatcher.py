@@ -1,8 +1,10 @@
-"""Runs what became due by itself: retries, bulk work, verifications, and what no caller waits for."""
+"""Runs what became due by itself: retries, bulk work, verifications, and whoever waits for a turn."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,33 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.engine.tasks import Tasks
-    from app.ledger.claims import Claim
-    from app.ledger.stored import Stored
+
+    Begun = list[tuple[str, asyncio.Task[None]]]  # each with its connection's scope
 
 log = structlog.stdlib.get_logger("dispatcher")
 
 _LOOK_SECONDS = 1.0  # how often it looks for what became due by itself
-Work = tuple["list[Claim]", "list[Stored]"]
+_LEAST_SECONDS = 0.02  # between two looks that find nothing
 
 
 class Dispatcher:
-    """`work` claims up to that many at once; `begin` and `load` run one each, `at_once` of them.
+    """`begin` claims what is due and lets it run, given how many run of each connection.
 
-    What is being claimed is kept in `entering`, so that a drain lets it begin.
+    What is being claimed is kept in `entering`, so that a drain lets it begin. `opens_in`: seconds until something
+    that waits for a throttle can begin.
     """
 
     def __init__(
         self,
-        work: Callable[[int], Awaitable[Work]],
-        begin: Callable[[Claim], asyncio.Task[None]],
-        load: Callable[[Stored], asyncio.Task[None]],
-        at_once: int,
+        begin: Callable[[Counter[str]], Awaitable[Begun]],
+        opens_in: Callable[[], float | None],
         entering: Tasks,
     ) -> None:
-        self._work = work
         self._begin = begin
-        self._load = load
-        self._free = at_once
+        self._opens_in = opens_in
+        self._running: Counter[str] = Counter()
         self._entering = entering
         self._wake = asyncio.Event()
         self._stopped = False
@@ -58,27 +58,29 @@ class Dispatcher:
         """Until `stop`."""
         while not self._stopped:
             self._wake.clear()
-            found = 0
-            if self._free:
-                found = await asyncio.shield(self._entering.start(self._fill()))
-            if not found:
-                await wait_at_most(self._wake, _LOOK_SECONDS)
+            if not await asyncio.shield(self._entering.start(self._fill())):
+                soon = self._opens_in()
+                await wait_at_most(self._wake, _LOOK_SECONDS if soon is None else self._between(soon))
+
+    def _between(self, soon: float) -> float:
+        return min(max(soon, _LEAST_SECONDS), _LOOK_SECONDS)
 
     async def _fill(self) -> int:
         """Claim as much as there is room for, and let it run; how much that was."""
         try:
-            claims, loads = await self._work(self._free)
+            begun = await self._begin(self._running)
         except DatabaseGone:
             return 0
         except Exception:
             log.exception("dispatcher broke")
             return 0
-        tasks = [self._begin(claim) for claim in claims] + [self._load(claimed) for claimed in loads]
-        self._free -= len(tasks)
-        for task in tasks:
-            task.add_done_callback(self._ended)
-        return len(tasks)
+        for scope, task in begun:
+            self._running[scope] += 1
+            task.add_done_callback(partial(self._ended, scope))
+        return len(begun)
 
-    def _ended(self, _task: asyncio.Task[None]) -> None:
-        self._free += 1
+    def _ended(self, scope: str, _task: asyncio.Task[None]) -> None:
+        self._running[scope] -= 1
+        if not self._running[scope]:
+            del self._running[scope]
         self._wake.set()

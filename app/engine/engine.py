@@ -4,53 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
+from app.engine.callers import Callers, NotTaking
 from app.engine.dispatcher import Dispatcher
 from app.engine.entry import Entry
+from app.engine.gates import Gates
 from app.engine.pulse import Pulse
+from app.engine.report import report
 from app.engine.runner import Ports, Runner
-from app.engine.tasks import Tasks, Watchers, wait_at_most
+from app.engine.tasks import Tasks, Watchers
 from app.engine.upkeep import Upkeep
-from app.ledger import attempts, claims, replicas, reports, triggers
+from app.ledger import attempts, claims, gates, replicas
 from app.ledger.faults import DatabaseGone, SchemaFault
 from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from app.attempt import Progress
     from app.clock import Clock
     from app.connections import Connections
+    from app.engine.callers import Outcome
     from app.engine.runner import Key
-    from app.engine.tasks import Watch
+    from app.engine.turnstile import Reservation
     from app.ledger.claims import Claim
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.trail import By
     from app.ledger.triggers import Entered, NewTransfer
 
-    _Look = Callable[[Stored], Watch]
-
 log = structlog.stdlib.get_logger("engine")
 
 _DATABASE_SECONDS = 1.0  # between tries while it is away
-_ELSEWHERE_SECONDS = 0.25  # how often a caller looks for what another replica runs
-
-
-class NotTaking(Exception):
-    """The engine is starting, stopping or cut off from its database, and takes no new transfers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A transfer as its caller learns of it; `replayed`: it had ended before this call."""
-
-    transfer: Stored
-    replayed: bool = False
 
 
 class Engine:
@@ -63,33 +51,44 @@ class Engine:
         clock: Clock,
         *,
         wait_seconds: float,
-        background: int,
         retention_days: float,
         retry_unit_seconds: float = 600.0,
         metrics: Metrics | None = None,
     ) -> None:
-        self._connections = connections
+        self.connections = connections
         self._database = database
         self._clock = clock
         self._wait_seconds = wait_seconds
+        self._metrics = metrics = metrics or Metrics()
         self.pulse = Pulse(database, clock)
-        self.upkeep = Upkeep(database, clock, retention_days, metrics or Metrics())
+        self.upkeep = Upkeep(database, clock, retention_days, metrics)
+        self._tasks = Tasks()
+        self._entering = Tasks()
+        self._watchers = Watchers()
+        self.gates = Gates(connections, database, clock, self.pulse, self._tasks, self._gate_changed)
         self.entry = Entry(database, self.pulse, self.settle, connections)
-        ports = Ports(changed=self._changed, due=self._due, loaded=self._loaded, lost=self._lost)
+        ports = Ports(self._changed, self._due, self._loaded, self.gates.reserve, self._lost)
         self._runner = Runner(
             connections,
             database,
             clock,
             self.pulse,
-            metrics or Metrics(),
+            metrics,
             ports,
             unit_seconds=retry_unit_seconds,
         )
-        self._tasks = Tasks()
-        self._entering = Tasks()
-        self._watchers = Watchers()
-        self._dispatcher = Dispatcher(self._work, self._attempt, self._load, background, self._entering)
-        self._given_up = asyncio.Event()
+        self._callers = Callers(
+            connections,
+            database,
+            clock,
+            self.pulse,
+            self.gates,
+            self._runner,
+            self._watchers,
+            self._entering,
+            self.settle,
+        )
+        self._dispatcher = Dispatcher(self._begin_due, self.gates.opens_in, self._entering)
         self._unknown: set[tuple[Key, str]] = set()
         self.draining = False
         self.started = False
@@ -122,7 +121,7 @@ class Engine:
             async with asyncio.timeout(seconds):
                 await self._entering.settle()
                 await self._runner.settle()
-        self._given_up.set()
+        self._callers.given_up.set()
         await self._runner.give_up()
         self._watchers.look_again()
         await self._entering.cancel()
@@ -130,6 +129,7 @@ class Engine:
         with suppress(DatabaseGone):
             if self.started:
                 await self.upkeep.flush()
+                await self.gates.leave()
                 await self._database.run(replicas.leave, self.pulse.replica)
 
     async def run(self, news: list[NewTransfer], wait_seconds: float | None = None) -> list[Outcome]:
@@ -137,133 +137,64 @@ class Engine:
 
         Default: the response timeout. With 0 nothing is waited for. Raises NotTaking.
         """
-        deadline, owner = self._patience(wait_seconds)
-        with self._watchers.watching() as watch:
-            entered = await asyncio.shield(self._entering.start(self._accept(news, watch, deadline, owner)))
-            if len(entered) == 1:  # as nearly always: no task for it
-                return [await self._outcome(*entered[0], deadline)]
-            return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
+        return await self._callers.run(news, self._patience(wait_seconds))
 
-    async def rerun(self, seq: int, wait_seconds: float | None = None, by: By | None = None) -> Outcome | None:
+    async def rerun(
+        self, transfer: Stored, wait_seconds: float | None = None, by: By | None = None
+    ) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
-        deadline, owner = self._patience(wait_seconds)
-        with self._watchers.watching() as watch:
-            entered = await asyncio.shield(self._entering.start(self._rerun(seq, watch, deadline, owner, by)))
-            return await self._outcome(*entered, deadline) if entered else None
+        return await self._callers.rerun(transfer, self._patience(wait_seconds), by)
 
     def settle(self, *changed: Stored) -> None:
         """These changed without an attempt: say so, and look for what is due now."""
         for transfer in changed:
             if transfer.is_final:
-                self._runner.report(transfer)
+                report(self._metrics, transfer)
         self._changed(changed)
         self._dispatcher.wake()
 
-    def _patience(self, wait_seconds: float | None) -> tuple[float, str | None]:
-        """When the caller's patience ends, and who runs the transfer at once: nobody if the caller has none."""
+    def _patience(self, wait_seconds: float | None) -> float:
         if not self.taking:
             raise NotTaking
-        seconds = self._wait_seconds if wait_seconds is None else wait_seconds
-        return self._clock.monotonic() + seconds, self.pulse.replica if seconds > 0 else None
+        return self._wait_seconds if wait_seconds is None else wait_seconds
 
-    async def _accept(
-        self, news: list[NewTransfer], watch: _Look, deadline: float, owner: str | None
-    ) -> list[tuple[Entered, Watch]]:
-        entered = []
+    async def _begin_due(self, running: Mapping[str, int]) -> list[tuple[str, asyncio.Task[None]]]:
+        """Claim what is due, and let it run."""
+        if self.draining or not self.gates.has_room(running):
+            return []
         try:
-            for new in news:
-                mapping = self._connections.of(new.connection).mapping
-                consent = mapping.readable_consent(new.record) if new.record else None
-                complete = replace(new, promised=owner is None, consent=consent)
-                each = await self._database.run(triggers.accept, complete, owner, self.pulse.now())
-                entered.append((each, self._go_on(each, watch, deadline)))
-        except (DatabaseGone, LookupError):  # the latter: its connection has left while the request arrived
-            raise NotTaking from None
-        return entered
-
-    async def _rerun(
-        self, seq: int, watch: _Look, deadline: float, owner: str | None, by: By | None
-    ) -> tuple[Entered, Watch] | None:
-        try:
-            entered = await self._database.run(
-                triggers.rerun,
-                seq,
-                owner,
-                self.pulse.now(),
-                fetch=self._connections.fetches(),
-                promised=owner is None,
-                by=by,
-            )
-        except DatabaseGone:
-            raise NotTaking from None
-        return (entered, self._go_on(entered, watch, deadline)) if entered else None
-
-    def _go_on(self, entered: Entered, watch: _Look, deadline: float) -> Watch:
-        """It is watched from the first moment on; what somebody else may change is looked at once more."""
-        look = watch(entered.transfer)
-        if entered.claim is None and not entered.loads:
-            look.tell(None)
-        self._begin(entered, deadline)
-        return look
-
-    def _begin(self, entered: Entered, deadline: float, progress: Progress | None = None) -> None:
-        if entered.claim is not None:
-            self._runner.attempt(entered.claim, deadline, progress)
-        elif entered.loads:
-            self._runner.load(entered.transfer, deadline)
-        if entered.ended or entered.transfer.status == "accepted":
-            self.settle(*entered.ended)
-
-    async def _outcome(self, entered: Entered, watch: Watch, deadline: float) -> Outcome:
-        try:
-            if entered.replayed:
-                return Outcome(entered.transfer, replayed=True)
-            transfer = await self._wait(entered.transfer, watch, deadline)
-            if not transfer.is_final and not transfer.promised:
-                transfer = await self._database.run(triggers.promise, transfer.seq)
-        except DatabaseGone:
-            raise NotTaking from None
-        return Outcome(transfer)
-
-    async def _wait(self, transfer: Stored, watch: Watch, deadline: float) -> Stored:
-        """Until it ended, waits for its next try, or the deadline came."""
-        while not transfer.is_final and transfer.status != "waiting":
-            left = deadline - self._clock.monotonic()
-            if left <= 0 or self._given_up.is_set():
-                break
-            here = self._runner.runs(transfer)
-            await wait_at_most(watch.changed, left if here else min(left, _ELSEWHERE_SECONDS))
-            news = watch.take()
-            transfer = news if news is not None else await self._database.read(reports.by_seq, transfer.seq)
-        return transfer
-
-    async def _work(self, limit: int) -> tuple[list[Claim], list[Stored]]:
-        if self.draining:
-            return [], []
-        terms = (self._connections.in_turn(), self.pulse.replica, self.pulse.now(), limit)
-        try:
-            return await self._database.run(claims.claim_work, *terms)
+            work, reservations = await self.gates.work(running)
         except DatabaseGone:
             raise
         except Exception:
             log.exception("claiming broke")  # again, without those that break it
-            return await self._database.run(claims.claim_work, *terms, careful=True)
+            work, reservations = await self.gates.work(running, careful=True)
+        begun = [
+            (claim.customer.connection, self._attempt(claim, calls))
+            for claim, calls in zip(work.claims, reservations, strict=True)
+        ]
+        return begun + [(claimed.connection, self._load(claimed)) for claimed in work.loads]
 
-    def _attempt(self, claim: Claim) -> asyncio.Task[None]:
+    def _attempt(self, claim: Claim, calls: Reservation) -> asyncio.Task[None]:
         self._changed(claim.covered)
-        return self._runner.attempt(claim, self._clock.monotonic() + self._wait_seconds)
+        return self._runner.attempt(claim, self._clock.monotonic() + self._wait_seconds, calls)
 
     def _load(self, claimed: Stored) -> asyncio.Task[None]:
         self._changed([claimed])
         return self._runner.load(claimed, self._clock.monotonic() + self._wait_seconds)
 
+    def _gate_changed(self, scope: str) -> None:
+        """Whoever waits for a turn there may wait for another time now."""
+        self._watchers.look_again_in(scope)
+        self._dispatcher.wake()
+
     def _changed(self, transfers: Iterable[Stored]) -> None:
         self._watchers.tell(transfers)
 
-    def _loaded(self, entered: Entered, progress: Progress) -> None:
+    def _loaded(self, entered: Entered, progress: Progress, calls: Reservation | None) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""
         self._changed([entered.transfer])
-        self._begin(entered, self._clock.monotonic() + self._wait_seconds, progress)
+        self._callers.begin(entered, self._clock.monotonic() + self._wait_seconds, calls, progress)
         if entered.claim is None:
             self._claim_if_watched(entered.transfer)
 
@@ -279,15 +210,20 @@ class Engine:
 
     async def _claim(self, name: str, customer_id: str | None) -> None:
         owner, now = self.pulse.replica, self.pulse.now()
+        claim = calls = None
         try:
-            claim = await self._database.run(claims.claim, name, customer_id, owner, now)
+            calls = await self.gates.reserve(name)
+            if calls is not None:
+                claim = await self._database.run(claims.claim, name, customer_id, owner, now)
         except Exception as error:
-            if not isinstance(error, DatabaseGone):
+            if not isinstance(error, DatabaseGone | LookupError):
                 log.exception("claiming broke")
-            self._dispatcher.wake()
+        if calls is not None and claim is not None:
+            self._attempt(claim, calls)
             return
-        if claim is not None:
-            self._attempt(claim)
+        if calls is not None:
+            calls.close()
+        self._dispatcher.wake()
 
     def _lost(self, transfer: Stored, claim: Claim | None) -> None:
         self._watchers.look_again(transfer)
@@ -340,6 +276,7 @@ class Engine:
                 await self._database.run(replicas.leave)
             await self.pulse.beat()
             await self._take_over()
+            await self._database.run(gates.hasten, self.pulse.now())
         except DatabaseGone as gone:
             log.warning("waiting for the database", error=str(gone))
             return False

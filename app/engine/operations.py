@@ -5,18 +5,22 @@ Who does it stands in the trail, written in the same transaction.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 import structlog
 
-from app.engine.engine import Engine, NotTaking, Outcome
+from app.engine.callers import NotTaking, Outcome
+from app.engine.engine import Engine
 from app.ledger import bulk, reports, trail, triggers
 from app.ledger.faults import DatabaseGone
+from app.ledger.ranks import Rank
 from app.ledger.stored import Stored, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.connections import Connection
     from app.ipaas.models import CustomerRecord
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from app.ledger.reports import Filter
     from app.ledger.session import Session
     from app.ledger.trail import By
+    from app.outbound.pauses import Pause
 
 log = structlog.stdlib.get_logger("operators")
 
@@ -33,6 +38,17 @@ T = TypeVar("T")
 
 class NoRecord(Exception):
     """There is no record of this customer to send, and none can be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How a connection is, for all replicas. `waiting`: transfers that have not begun, by rank."""
+
+    id: str
+    name: str
+    pause: Pause | None
+    calls_left: int
+    waiting: tuple[int, ...]
 
 
 class Operations:
@@ -77,7 +93,7 @@ class Operations:
 
     async def retry(self, transfer: Stored, wait_seconds: float | None, by: By) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
-        return await self._engine.rerun(transfer.seq, wait_seconds, by)
+        return await self._engine.rerun(transfer, wait_seconds, by)
 
     async def cancel(self, transfer: Stored, by: By) -> Stored | None:
         """Take back a trigger that has not begun; what it replaced is wanted again. None = it has begun."""
@@ -93,6 +109,43 @@ class Operations:
         for first in range(0, len(seqs), bulk.BLOCK):
             some = seqs[first : first + bulk.BLOCK]
             self._engine.settle(*await self._write(bulk.cancel_some, some, self.now()))
+
+    async def flows(self) -> list[Flow]:
+        """Every connection that is served."""
+        with _taking():
+            waiting = await self._engine.gates.look()
+        found = []
+        for connection in self._engine.connections:
+            here = self._engine.gates.at(connection.scope)
+            counts = waiting.get(connection.scope, {})
+            ranked = tuple(counts.get(rank, 0) for rank in Rank)
+            found.append(Flow(connection.id, connection.name, here.pause(), here.calls_left, ranked))
+        return found
+
+    async def pause(self, connection_id: str, reason: str | None, by: By) -> bool:
+        """By hand. False = it is not served. Idempotent."""
+        with self._at(connection_id) as connection:
+            if connection is not None:
+                await self._engine.gates.pause(connection.scope, reason, by)
+        return connection is not None
+
+    async def resume(self, connection_id: str, by: By) -> bool:
+        """The end of that. False = it is not served. Idempotent."""
+        with self._at(connection_id) as connection:
+            if connection is not None:
+                await self._engine.gates.resume(connection.scope, by)
+        return connection is not None
+
+    @contextmanager
+    def _at(self, connection_id: str) -> Iterator[Connection | None]:
+        if not self._engine.taking:
+            raise NotTaking
+        with _taking():
+            yield self._engine.connections.get(connection_id)
+
+    def explain(self, transfer: Stored) -> Stored:
+        """With the pause that it waits for, if it does."""
+        return self._engine.gates.explain(transfer)
 
     async def reveal(self, transfer: Stored, by: By) -> None:
         """Its record is about to be shown in clear: the log says so, and its trail, once an hour for the same.
@@ -121,13 +174,18 @@ class Operations:
         return self._engine.pulse.now()
 
     async def _read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+        with _taking():
             return await self._database.read(work, *args, **kwargs)
-        except DatabaseGone:
-            raise NotTaking from None
 
     async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+        with _taking():
             return await self._database.run(work, *args, **kwargs)
-        except DatabaseGone:
-            raise NotTaking from None
+
+
+@contextmanager
+def _taking() -> Iterator[None]:
+    """Without a database nothing is taken."""
+    try:
+        yield
+    except DatabaseGone:
+        raise NotTaking from None

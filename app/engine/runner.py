@@ -12,15 +12,18 @@ from uuid import uuid4
 
 import structlog
 
-from app.attempt import Change, Consent, Failure, Progress, TransferFailed
+from app.attempt import Change, Consent, Failure, Progress, StampedAnswer, TransferFailed
 from app.connections import connection_id
+from app.engine.fence import FencedTries
 from app.engine.memory import Memory
+from app.engine.report import report
 from app.error_catalog import Slug
 from app.ipaas.models import read_record
 from app.ledger import attempts, triggers
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.faults import DatabaseGone
 from app.outbound import noting
+from app.outbound.pauses import Paused
 from app.outbound.tries import Tries
 from app.telemetry.logs import lines_about
 from app.transfer import Transfer, load_record
@@ -31,12 +34,14 @@ if TYPE_CHECKING:
     from app.clock import Clock
     from app.connections import Connections
     from app.engine.pulse import Pulse
+    from app.engine.turnstile import Reservation
     from app.ledger.claims import Claim
     from app.ledger.customers import Customer
     from app.ledger.database import Database
     from app.ledger.stored import Stored
     from app.ledger.triggers import Entered
-    from app.outbound.noting import Call
+    from app.outbound.calls import CallError
+    from app.outbound.noting import Meter
     from app.telemetry.metrics import Metrics
 
 log = structlog.stdlib.get_logger("transfer")
@@ -55,12 +60,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Who learns what: transfers changed; a customer is due again; a record was loaded; others took over."""
+    """Who learns what: transfers changed; a customer is due again; a record was loaded; others took over.
+
+    `reserve`: the calls of an attempt that goes on here after its load, if it is its turn.
+    """
 
     changed: Callable[[Iterable[Stored]], None]
     due: Callable[[Claim], None]
-    loaded: Callable[[Entered, Progress], None]
+    loaded: Callable[[Entered, Progress, Reservation | None], None]
+    reserve: Callable[[str, int], Awaitable[Reservation | None]]
     lost: Callable[[Stored, Claim | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How an attempt or a load ended: well, with a failure, or for a pause."""
+
+    failure: Failure | None = None
+    paused: bool = False
+
+
+_WELL = _Ending()
 
 
 class Runner:
@@ -86,11 +106,17 @@ class Runner:
         self._unit_seconds = unit_seconds
         self.running: dict[asyncio.Task[None], Key] = {}
 
-    def attempt(self, claim: Claim, deadline: float, loaded: Progress | None = None) -> asyncio.Task[None]:
+    def attempt(
+        self, claim: Claim, deadline: float, calls: Reservation, loaded: Progress | None = None
+    ) -> asyncio.Task[None]:
         """Run an attempt; `deadline` (monotonic seconds) bounds the repeats of single calls, not the attempt."""
         customer = claim.customer
         progress = loaded or Progress(seconds={"load": 0.0})
-        return self._start((customer.connection, customer.customer_id), self._attempt(claim, progress, deadline))
+        task = self._start(
+            (customer.connection, customer.customer_id), self._attempt(claim, progress, deadline, calls)
+        )
+        task.add_done_callback(lambda _task: calls.close())
+        return task
 
     def load(self, claimed: Stored, deadline: float) -> asyncio.Task[None]:
         """Fetch a transfer's record, then let it take its place in the order."""
@@ -140,48 +166,25 @@ class Runner:
             task.cancel()
         self._pulse.replica = str(uuid4())
 
-    def report(self, transfer: Stored, seconds: float = 0, steps: dict[str, float] | None = None) -> None:
-        """The one line of a transfer, or of an attempt that a next one follows; and its place in the metrics."""
-        connection = connection_id(transfer.connection)
-        self._metrics.transfer(connection, transfer.status, transfer.action, transfer.error, seconds)
-        write = log.warning if transfer.error else log.info
-        write(
-            "transfer",
-            tracking_guid=transfer.tracking_guid,
-            transfer_id=transfer.id,
-            connection=connection,
-            customer_id=transfer.customer_id,
-            scope=transfer.scope,
-            trigger=transfer.trigger,
-            status=transfer.status,
-            action=transfer.action,
-            external_id=transfer.external_id,
-            subscription=transfer.subscription,
-            reason=transfer.reason,
-            error=transfer.error,
-            attempts=transfer.attempts,
-            seconds=round(seconds, 4),
-            steps=steps or {},
-        )
-
     def _start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self.running[task] = key
         task.add_done_callback(self.running.pop)
         return task
 
-    async def _attempt(self, claim: Claim, progress: Progress, deadline: float) -> None:
+    async def _attempt(self, claim: Claim, progress: Progress, deadline: float, calls: Reservation) -> None:
         lead = claim.lead
         with _named(lead):
             began = self._clock.monotonic()
-            tries = self._tries(deadline, claim.customer.owner, progress)
+            tries = self._tries(deadline, claim.customer.owner, progress, calls)
             if lead.debug:
                 log.info("attempt begins", number=lead.attempts, destination=lead.destination)
             connection = self._connections.of(lead.connection)
             memory = Memory(connection, self._database, claim, tries, self._pulse.now)
             try:
-                failure = await self._guarded(self._transfer(claim, tries, progress, memory))
-                result = self._result(progress, failure, tries, memory.answered_at)
+                ending = await self._guarded(self._transfer(claim, tries, progress, memory), progress)
+                result = self._result(progress, ending, tries, memory.answered_at)
+                calls.close()
                 finished = await self._kept(attempts.finish, claim, lead.connection, result)
             except asyncio.CancelledError:
                 if self._pulse.may_be_lost(claim.customer.owner):
@@ -192,7 +195,7 @@ class Runner:
                 self._ports.lost(lead, claim)
                 return
             for transfer in finished.settled:
-                self.report(transfer, self._clock.monotonic() - began, progress.seconds)
+                report(self._metrics, transfer, self._clock.monotonic() - began, progress.seconds)
             self._ports.changed(finished.settled)
             if finished.is_due:
                 self._ports.due(claim)
@@ -210,41 +213,47 @@ class Runner:
                 with progress.step("load", self._clock):
                     found.append(await load_record(change, connection, tries))
 
-            failure = await self._guarded(load())
-            if failure is None:
+            ending = await self._guarded(load(), progress)
+            if ending == _WELL:
                 progress.names = found[0].names
                 await self._take_its_place(claimed, found[0], progress)
                 return
             seconds = self._clock.monotonic() - began
-            await self._not_loaded(claimed, self._result(progress, failure, tries), seconds)
+            await self._not_loaded(claimed, self._result(progress, ending, tries), seconds)
 
     async def _take_its_place(self, claimed: Stored, record: Any, progress: Progress) -> None:
         consent = self._connections.of(claimed.connection).mapping.readable_consent(record)
-        calls = self._calls(progress)
+        told = self._calls(progress)
+        calls: Reservation | None = None
 
         async def enter() -> Entered | None:
-            owner = claimed.owner if claimed.owner == self._pulse.replica else None
-            given = (record, consent, owner, self._pulse.now(), calls)
+            nonlocal calls
+            calls = calls or await self._ports.reserve(claimed.connection, claimed.rank)
+            is_mine = calls is not None and claimed.owner == self._pulse.replica
+            given = (record, consent, claimed.owner if is_mine else None, self._pulse.now(), told)
             return await self._database.run(triggers.loaded, claimed, *given)
 
         try:
             entered = await self._until_written(enter)
         except Exception:
             log.exception("a loaded record cannot be kept")
-            result = AttemptResult(Progress(), self._pulse.now(), _BROKEN, calls=calls)
+            result = AttemptResult(Progress(), self._pulse.now(), _BROKEN, calls=told)
             await self._not_loaded(claimed, result, progress.seconds["load"])
-            return
-        if entered is None:
-            self._ports.lost(claimed, None)
+            entered = None
         else:
-            self._ports.loaded(entered, progress)
+            if entered is None:
+                self._ports.lost(claimed, None)
+        if entered is not None:
+            self._ports.loaded(entered, progress, calls)
+        elif calls is not None:
+            calls.close()
 
     async def _not_loaded(self, claimed: Stored, result: AttemptResult, seconds: float) -> None:
         failed = await self._kept(attempts.not_loaded, claimed, claimed.connection, result)
         if failed is None:
             self._ports.lost(claimed, None)
             return
-        self.report(failed, seconds, result.progress.seconds)
+        report(self._metrics, failed, seconds, result.progress.seconds)
         self._ports.changed([failed])
 
     async def _transfer(self, claim: Claim, tries: Tries, progress: Progress, memory: Memory) -> None:
@@ -270,28 +279,40 @@ class Runner:
         finally:
             await memory.kept()
 
-    async def _guarded(self, work: Awaitable[None]) -> Failure | None:
-        """What it failed with; nothing that goes wrong leaves it unended."""
+    async def _guarded(self, work: Awaitable[None], progress: Progress) -> _Ending:
+        """How it ended; nothing that goes wrong leaves it unended."""
         try:
             await work
         except TransferFailed as failed:
-            return failed.failure
+            return _Ending(failed.failure)
+        except Paused as paused:
+            return _Ending(self._told_by(paused.error, progress), paused=True)
         except DatabaseGone:
             failure = Failure.of(Slug.SERVICE_UNAVAILABLE, 503, "The database did not answer.", retryable=True)
-            return replace(failure, retry_after=_LATER_SECONDS)
+            return _Ending(replace(failure, retry_after=_LATER_SECONDS))
         except Exception:
             log.exception("transfer broke")
-            return _BROKEN
-        return None
+            return _Ending(_BROKEN)
+        return _WELL
+
+    def _told_by(self, error: CallError | None, progress: Progress) -> Failure | None:
+        """What the call answered that an attempt had to end with."""
+        if error is None:
+            return None
+        message = self._connections.redactor.text(error.message, names=progress.names)
+        error = replace(error, message=message)
+        slug = Slug.SUBSCRIPTION if error.operation in {"subscribe", "unsubscribe"} else Slug.CUSTOMER
+        return Failure.of_call(slug, error, StampedAnswer(error.operation, error.status, message))
 
     def _result(
-        self, progress: Progress, failure: Failure | None, tries: Tries, answered_at: float | None = None
+        self, progress: Progress, ending: _Ending, tries: Tries, answered_at: float | None = None
     ) -> AttemptResult:
         now = self._pulse.now()
         unanswered_at = None
         if tries.unanswered_at is not None:
             unanswered_at = now - (self._clock.monotonic() - tries.unanswered_at)
-        return AttemptResult(progress, now, failure, unanswered_at, answered_at, self._calls(progress))
+        calls = self._calls(progress)
+        return AttemptResult(progress, now, ending.failure, unanswered_at, answered_at, calls, ending.paused)
 
     def _calls(self, progress: Progress) -> str:
         """As they are kept, by the time that is this replica's."""
@@ -324,37 +345,8 @@ class Runner:
             except DatabaseGone:
                 await self._clock.sleep(_DATABASE_PAUSE_SECONDS)
 
-    def _tries(self, deadline: float, owner: str | None, progress: Progress) -> Tries:
-        return _FencedTries(deadline, self._clock, progress.calls, lambda: self._may_go_on(owner))
-
-    async def _may_go_on(self, owner: str | None) -> None:
-        """Before each call: a replica that stood still may have been taken over, and must not send what is old."""
-        if not self._pulse.may_be_lost(owner):
-            return
-        log.warning("this replica stood still, and may have been taken over")
-        task = asyncio.current_task()
-        if task is not None:
-            task.cancel()
-        await asyncio.sleep(0)  # where the cancellation arrives
-
-
-class _FencedTries(Tries):
-    """Asks before each try."""
-
-    def __init__(
-        self, deadline: float, clock: Clock, calls: list[Call], before: Callable[[], Awaitable[None]]
-    ) -> None:
-        super().__init__(deadline, clock, calls)
-        self._before = before
-
-    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Raises the last CallError."""
-
-        async def fenced() -> T:
-            await self._before()
-            return await call()
-
-        return await super().__call__(fenced)
+    def _tries(self, deadline: float, owner: str | None, progress: Progress, meter: Meter | None = None) -> Tries:
+        return FencedTries(deadline, self._clock, progress.calls, meter, self._pulse, owner)
 
 
 def _named(transfer: Stored) -> Any:

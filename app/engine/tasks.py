@@ -121,3 +121,9 @@ class Watchers:
         for key, waiting in self._watches.items():
             for watch in waiting if only in {None, key} else ():
                 watch.tell(None)
+
+    def look_again_in(self, scope: str) -> None:
+        """The same of all of a connection's."""
+        for (connection, _), waiting in self._watches.items():
+            for watch in waiting if connection == scope else ():
+                watch.tell(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from app.attempt import Failure
@@ -11,8 +12,9 @@ from app.error_catalog import Slug
 from app.ledger import customers, retry_schedule, rows
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
+from app.ledger.ranks import after_failure, first_of, without_caller
 from app.ledger.session import About, shared
-from app.ledger.stored import Stored
+from app.ledger.stored import Stored, dump_failure
 from app.ledger.tables import PENDING, RUNNING
 from app.ledger.tables import customers as table
 
@@ -39,7 +41,8 @@ class AttemptResult:
     """How an attempt ended; `failure` None = well.
 
     `answered_at`: when Stamped.io named the link, if it is new. `unanswered_at`: when a call without an answer was
-    given up. `calls`: as they are kept.
+    given up. `calls`: as they are kept. `paused`: it ended for its connection's pause, which is no failure; if one
+    call had brought that about, `failure` says what it answered.
     """
 
     progress: Progress
@@ -48,6 +51,12 @@ class AttemptResult:
     unanswered_at: float | None = None
     answered_at: float | None = None
     calls: str = "[]"
+    paused: bool = False
+
+    @property
+    def is_well(self) -> bool:
+        """Whether all was done."""
+        return self.failure is None and not self.paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +87,12 @@ def finish(session: Session, claimed: Claim, result: AttemptResult, terms: Terms
         if other is not None:
             return _lost_link(session, customer, other, now, terms)
         link = {"external_id": external_id, "linked_at": result.answered_at, "written_back_to": None}
-    if result.failure is None:
+    if result.is_well:
         settled = _succeeded(session, claimed, result)
     else:
         settled = _failed(session, customer, claimed, result, terms)
-    due_at = customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)])
+    due_at = customers.earliest([customer.due_at, *map(rows.due_at, settled)])
+    rank = _rank_of(customer, settled)
     if progress.written_back and claimed.lead.destination is not None:
         link["written_back_to"] = claimed.lead.destination
     customers.write(
@@ -91,6 +101,7 @@ def finish(session: Session, claimed: Claim, result: AttemptResult, terms: Terms
         owner=None,
         sending=None,
         due_at=due_at,
+        rank=rank,
         written_back=progress.written_back if progress.external_id else customer.written_back,
         **link,
         **_known_now(customer, claimed, result, settled),
@@ -166,15 +177,19 @@ def _failed(
     for covered in claimed.covered:
         transfer = open_now[covered.seq]
         after = _record_failure(session, transfer, result, terms)
-        if after.status == "waiting" and following is not None and not transfer.brings_nothing:
+        if after.status in PENDING and following is not None and not transfer.brings_nothing:
             after = rows.change(session, after, rows.superseded(following.id, result.finished_at))
-            rows.change(session, following, {"promised": True})
+            if transfer.promised:
+                rows.change(session, following, {"promised": True})
         settled.append(after)
     return tuple(settled)
 
 
 def _record_failure(session: Session, transfer: Stored, result: AttemptResult, terms: Terms) -> Stored:
     failure, progress, now = result.failure, result.progress, result.finished_at
+    again_down = result.paused and _why_paused(result) == "down" and rows.was_parked(session, transfer)
+    if result.paused and not again_down:  # else Stamped.io has answered others since, and breaks at this one
+        return _record_pause(session, transfer, result)
     if failure is None:
         message = "only a failed attempt has a failure"
         raise ValueError(message)
@@ -185,11 +200,27 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
     values = rows.ended("failed" if again is None else "waiting", now) | _achieved(progress)
     values |= rows.failed(failure) | {"tries": tries}
     if again is not None:
-        values |= {"next_attempt_at": again, "finished_at": None}
+        values |= {"next_attempt_at": again, "finished_at": None, "rank": after_failure(transfer.rank)}
         values |= {"loading": transfer.loading, "before": transfer.before}
     steps = json.dumps(progress.seconds)
     failed = values["failure"]
     rows.add_attempt(session, transfer, now, "failed", failure=failed, steps=steps, calls=result.calls)
+    return rows.change(session, transfer, values)
+
+
+def _why_paused(result: AttemptResult) -> str:
+    """The outcome of an attempt that is to wait: by its last call, if that brought it about."""
+    if result.failure is None:
+        return "paused"
+    return "throttled" if result.failure.stamped.status == HTTPStatus.TOO_MANY_REQUESTS else "down"
+
+
+def _record_pause(session: Session, transfer: Stored, result: AttemptResult) -> Stored:
+    """It is due again as soon as its connection flows: no try is used up, and nobody was told of an error."""
+    values = rows.paused(result.finished_at) | {"external_id": result.progress.external_id}
+    failure = dump_failure(result.failure)
+    ways = {"steps": json.dumps(result.progress.seconds), "calls": result.calls}
+    rows.add_attempt(session, transfer, result.finished_at, _why_paused(result), failure=failure, **ways)
     return rows.change(session, transfer, values)
 
 
@@ -204,7 +235,8 @@ def _interrupted(
         customer,
         owner=None,
         sending=None,
-        due_at=customers.earliest([customer.due_at, *(each.next_attempt_at for each in settled)]),
+        due_at=customers.earliest([customer.due_at, *map(rows.due_at, settled)]),
+        rank=_rank_of(customer, settled),
         doubt=customers.doubting(customer, customer.sending),
         verify_at=retry_schedule.verify_at(now, terms.timeout_seconds),
     )
@@ -212,9 +244,9 @@ def _interrupted(
 
 
 def _interrupt(session: Session, transfer: Stored, following: Stored | None, now: float) -> Stored:
-    values: dict[str, Any] = rows.due() | {"promised": True}
-    if transfer.attempts >= _MOST_ATTEMPTS:
-        sentence = f"The attempt was interrupted {transfer.attempts} times."
+    values: dict[str, Any] = rows.due() | {"promised": True, "rank": without_caller(transfer.rank)}
+    if transfer.attempts >= _MOST_ATTEMPTS and rows.interruptions(session, transfer) >= _MOST_ATTEMPTS - 1:
+        sentence = f"The attempt was interrupted {_MOST_ATTEMPTS} times."
         failure = Failure(Slug.INTERNAL_ERROR, 500, sentence, retryable=True)
         values = rows.ended("failed", now) | rows.failed(failure)
     elif following is not None and not transfer.brings_nothing:
@@ -222,6 +254,12 @@ def _interrupt(session: Session, transfer: Stored, following: Stored | None, now
         rows.change(session, following, {"promised": True})
     rows.add_attempt(session, transfer, now, "interrupted")
     return rows.change(session, transfer, values)
+
+
+def _rank_of(customer: Customer, settled: Sequence[Stored]) -> int:
+    """Of what waits for this customer now."""
+    again = first_of(each for each in settled if each.status in PENDING)
+    return again if customer.due_at is None else min(again, customer.rank)
 
 
 def _running(session: Session, customer: Customer) -> list[Stored]:
@@ -254,7 +292,7 @@ def _known_now(
     if progress.told is not None or progress.external_id not in {None, customer.external_id}:
         told = progress.told  # another id was told nothing yet
     values: dict[str, Any] = {"told": told}
-    if result.failure is None or all(each.status == "failed" for each in settled):
+    if result.is_well or all(each.status == "failed" for each in settled):
         values |= {"settled": claimed.customer.wanted.dump(), "settled_place": claimed.customer.place}
     return values
 
@@ -270,9 +308,9 @@ def _doubt_left(
         return {"doubt": doubtful, "verify_at": verify_at}
     if customer.doubt is None or (customer.verify_at is not None and not looked):
         return {}
-    if result.failure is None:
+    if result.is_well:
         return {"doubt": None, "verify_at": None}
-    tries_again = any(each.status == "waiting" for each in settled)
+    tries_again = any(each.status in PENDING for each in settled)
     if tries_again:
         return {"verify_at": None}
     if claimed.verifies:  # in doubt still, but nobody's record is kept for ever

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import trail, triggers
+from app.ledger.ranks import Rank
 from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _rerun_all(
     session: Session, chunk: Sequence[int], now: float, fetch: Mapping[str, bool]
 ) -> list[triggers.Entered]:
     """These again; those that are in no state for it any more, or served no more, are left out."""
-    entered = (triggers.rerun(session, seq, None, now, fetch=fetch, promised=True) for seq in chunk)
+    terms: dict[str, Any] = {"fetch": fetch, "promised": True, "rank": Rank.BULK}
+    entered = (triggers.rerun(session, seq, None, now, **terms) for seq in chunk)
     return [each for each in entered if each is not None]
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import Float, Integer, String, and_, bindparam, func, or_, select
+from sqlalchemy import Float, Integer, String, and_, bindparam, select
 
 from app.ledger import customers, rows
 from app.ledger.customers import Customer
+from app.ledger.ranks import Rank
 from app.ledger.session import Query
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import RUNNING, is_loading, is_pending, transfers
@@ -20,7 +21,7 @@ from app.ledger.tables import customers as table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement
 
     from app.ipaas.models import CustomerRecord
     from app.ledger.session import Session
@@ -29,31 +30,32 @@ log = structlog.stdlib.get_logger("ledger")
 
 _LEFT_OUT = 100  # so many that cannot be begun keep nobody from those that can
 _SCOPE = bindparam("scope", type_=String)
-_NOW, _MOST = bindparam("now", type_=Float), bindparam("most", type_=Integer)
+_NOW, _BEFORE = bindparam("now", type_=Float), bindparam("before", type_=Float)
+_RANK, _MOST = bindparam("rank", type_=Integer), bindparam("most", type_=Integer)
 
 
-def _due_customers() -> Select[Any]:
-    to_verify = and_(table.c.due_at.is_(None), table.c.verify_at <= _NOW)
-    return (
-        select(table)
-        .where(table.c.connection == _SCOPE, table.c.owner.is_(None), or_(table.c.due_at <= _NOW, to_verify))
-        .order_by(func.coalesce(table.c.due_at, table.c.verify_at))
-        .limit(_MOST)
-        .with_for_update(skip_locked=True)
-    )
+def _due_customers(*due: ColumnElement[bool], order: ColumnElement[Any]) -> tuple[Query, Query]:
+    """To begin them, and whether there are any."""
+    mine = and_(table.c.connection == _SCOPE, table.c.owner.is_(None), *due)
+    begun = select(table).where(mine).order_by(order).limit(_MOST).with_for_update(skip_locked=True)
+    return Query(begun), Query(select(table.c.customer_id).where(mine).limit(_MOST))
 
 
-def _due_loads() -> Select[Any]:
-    return (
-        select(transfers)
-        .where(transfers.c.connection == _SCOPE, is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
-        .order_by(transfers.c.next_attempt_at, transfers.c.seq)
-        .limit(_MOST)
-        .with_for_update(skip_locked=True)
-    )
-
-
-_DUE, _DUE_LOADS = Query(_due_customers()), Query(_due_loads())
+_DUE, _WAITS = _due_customers(table.c.rank == _RANK, table.c.due_at <= _NOW, order=table.c.due_at)
+_DUE_TO_PROBE, _ = _due_customers(
+    table.c.rank == _RANK, table.c.due_at <= _NOW, table.c.due_at < _BEFORE, order=table.c.due_at.desc()
+)
+_DUE_TO_VERIFY, _WAITS_TO_BE_VERIFIED = _due_customers(
+    table.c.due_at.is_(None), table.c.verify_at <= _NOW, order=table.c.verify_at
+)
+_DUE_LOADS = Query(
+    select(transfers)
+    .where(transfers.c.connection == _SCOPE, transfers.c.rank == _RANK)
+    .where(is_loading, is_pending, transfers.c.next_attempt_at <= _NOW)
+    .order_by(transfers.c.next_attempt_at, transfers.c.seq)
+    .limit(_MOST)
+    .with_for_update(skip_locked=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Claim:
     """An attempt that begins: what is wanted of this customer (`record` as JSON, None = deleted), and who asked.
 
     `lead` gives it its tracking GUID and destination; `covered` end with it. `parsed`: the record as it came.
+    `probes`: it looks whether Stamped.io answers again.
     """
 
     customer: Customer
@@ -69,6 +72,7 @@ class Claim:
     record: str | None
     began_at: float
     parsed: CustomerRecord | None = None
+    probes: bool = False
 
     @property
     def verifies(self) -> bool:
@@ -95,18 +99,33 @@ def claim(session: Session, name: str, customer_id: str | None, owner: str, now:
 
 
 def claim_due(  # noqa: PLR0913 - who claims what
-    session: Session, scope: str, owner: str, now: float, limit: int, *, careful: bool = False
+    session: Session,
+    scope: str,
+    rank: Rank,
+    owner: str,
+    now: float,
+    limit: int,
+    *,
+    before: float | None = None,
+    careful: bool = False,
 ) -> list[Claim]:
     """Begin what is due of up to `limit` customers that nobody is at work on, what waited longest first.
 
     A verification is only due where nothing else is to be tried: that would set what is wanted anyway, and has its
-    own schedule. `careful`: one that cannot be begun is left out, and logged.
+    own schedule. `before`: only what is due since before then, the newest first.
     """
-    if not limit:
+    if limit <= 0:
         return []
     most = limit + _LEFT_OUT if careful else limit
+    wanted = {"scope": scope, "now": now, "most": most}
+    if before is None:
+        due = session.rows(_DUE, wanted | {"rank": rank})
+    else:
+        due = session.rows(_DUE_TO_PROBE, wanted | {"rank": rank, "before": before})
+    if rank is Rank.RETRY:
+        due += session.rows(_DUE_TO_VERIFY, wanted)
     claims: list[Claim] = []
-    for row in session.rows(_DUE, {"scope": scope, "now": now, "most": most}):
+    for row in due[:most]:
         try:
             with session.begin_nested() if careful else nullcontext():
                 begun = _begin_due(session, Customer.of(row), owner, now)
@@ -121,31 +140,20 @@ def claim_due(  # noqa: PLR0913 - who claims what
     return claims
 
 
-def claim_work(  # noqa: PLR0913 - who claims what
-    session: Session, scopes: Sequence[str], owner: str, now: float, limit: int, *, careful: bool = False
-) -> tuple[list[Claim], list[Stored]]:
-    """Due customers and due loads, up to `limit` of all together; no connection, and neither, keeps another out.
-
-    Only of these scopes: what is meant for a sandbox, or for a store that is served no more, waits.
-    """
-    claims: list[Claim] = []
-    loads: list[Stored] = []
-    for share in (True, False) if len(scopes) > 1 else (False,):  # each its share, and then what others left
-        for number, scope in enumerate(scopes):
-            left = limit - len(claims) - len(loads)
-            most = -(-left // (len(scopes) - number)) if share else left
-            mine = claim_loads(session, scope, owner, now, most // 2)
-            due = claim_due(session, scope, owner, now, most - len(mine), careful=careful)
-            mine += claim_loads(session, scope, owner, now, most - len(mine) - len(due))
-            claims, loads = claims + due, loads + mine
-    return claims, loads
+def is_due(session: Session, scope: str, rank: Rank, now: float) -> bool:
+    """Whether a customer waits to be begun."""
+    one = {"scope": scope, "now": now, "most": 1}
+    found = session.rows(_WAITS, one | {"rank": rank})
+    return bool(found or (rank is Rank.RETRY and session.rows(_WAITS_TO_BE_VERIFIED, one)))
 
 
-def claim_loads(session: Session, scope: str, owner: str, now: float, limit: int) -> list[Stored]:
+def claim_loads(  # noqa: PLR0913 - who claims what
+    session: Session, scope: str, rank: Rank, owner: str, now: float, limit: int
+) -> list[Stored]:
     """Begin to fetch the records of up to `limit` transfers that are due for it."""
-    if not limit:
+    if limit <= 0:
         return []
-    due = session.rows(_DUE_LOADS, {"scope": scope, "now": now, "most": limit})
+    due = session.rows(_DUE_LOADS, {"scope": scope, "rank": rank, "now": now, "most": limit})
     return [rows.change(session, each, rows.begun(each, owner, now)) for each in map(Stored.of, due)]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import and_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.ledger.order import Wanted
+from app.ledger.ranks import Rank
 from app.ledger.session import About, Query, Row, Session, shared
 from app.ledger.tables import customers
 
@@ -29,7 +30,7 @@ _OWNERS = Query(
 )
 NOBODY = "[]"  # in doubt, with nobody to look for
 _EMPTY: dict[str, Any] = {column.name: None for column in customers.columns}
-_FIRST = _EMPTY | {"written_back": False, "place": 1, "runs": 0}
+_FIRST = _EMPTY | {"written_back": False, "place": 1, "runs": 0, "rank": Rank.PROMISED.value}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Customer:
     doubt: str | None
     verify_at: float | None
     due_at: float | None
+    rank: int
     owner: str | None
     sending: str | None
     runs: int

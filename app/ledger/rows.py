@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.grouping import group_of
 from app.ledger.order import Change, Moment
+from app.ledger.ranks import Rank
 from app.ledger.session import Query
 from app.ledger.stored import Stored, dump_failure, dump_record, hash_email, hashed
 from app.ledger.tables import DAY, PENDING, attempts, is_open, transfers
@@ -48,6 +49,15 @@ _SINCE = Query(
     .where(transfers.c.status != "cancelled")
     .order_by(transfers.c.entered)
 )
+_PARKED = Query(
+    select(attempts.c.number).where(attempts.c.transfer_seq == bindparam("wanted"), attempts.c.outcome == "down")
+)
+_LATEST = 2.0**50  # no number of a transfer is as high
+_INTERRUPTED = Query(
+    select(attempts.c.number).where(
+        attempts.c.transfer_seq == bindparam("wanted"), attempts.c.outcome == "interrupted"
+    )
+)
 EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if column.name != "seq"} | {
     "debug": False,
     "fetched": False,
@@ -55,6 +65,7 @@ EMPTY: dict[str, Any] = {column.name: None for column in transfers.columns if co
     "promised": False,
     "tries": 0,
     "attempts": 0,
+    "rank": Rank.PROMISED.value,
 }
 
 
@@ -143,6 +154,16 @@ def add_attempt(  # noqa: PLR0913 - the columns
     session.insert(attempts, values)
 
 
+def was_parked(session: Session, transfer: Stored) -> bool:
+    """Whether an attempt of it ended with a call in which Stamped.io was down."""
+    return bool(session.rows(_PARKED, {"wanted": transfer.seq}))
+
+
+def interruptions(session: Session, transfer: Stored) -> int:
+    """How many of its attempts nobody saw end."""
+    return len(session.rows(_INTERRUPTED, {"wanted": transfer.seq}))
+
+
 def kept(record: CustomerRecord | None, consent: bool | None = None) -> dict[str, Any]:  # noqa: FBT001 - three-valued
     """What is stored of a record; `consent` as the mapping reads it."""
     if record is None:
@@ -186,6 +207,17 @@ def due() -> dict[str, Any]:
     return {"status": "accepted", "next_attempt_at": 0.0, "owner": None, "finished_at": None}
 
 
+def due_at(transfer: Stored) -> float | None:
+    """When it is. What is due whatever the clock says comes first, in the order of receipt."""
+    at_once = transfer.next_attempt_at == 0.0
+    return transfer.seq - _LATEST if at_once else transfer.next_attempt_at
+
+
+def paused(now: float) -> dict[str, Any]:
+    """Due again as soon as its connection flows; what it failed with before is its attempts' now."""
+    return due() | {"next_attempt_at": now, "reason": None, **dict.fromkeys(_OF_FAILURE)}
+
+
 def begun(transfer: Stored, owner: str, now: float) -> dict[str, Any]:
     """An attempt of it begins."""
     return {
@@ -202,7 +234,7 @@ def begun_or_due(transfer: Stored, owner: str | None, now: float) -> dict[str, A
     return due() if owner is None else begun(transfer, owner, now)
 
 
-_BEFORE = ("status", "reason", *_OF_FAILURE, "finished_at", "promised", "tries")
+_BEFORE = ("status", "reason", *_OF_FAILURE, "finished_at", "promised", "tries", "rank")
 _BROUGHT = ("record", "record_hash", "email_hash", "changed_at", "consent", "fetched", "place")
 
 

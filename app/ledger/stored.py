@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.outbound.noting import Call
+    from app.outbound.pauses import Pause
 
 Status = Literal["accepted", "running", "waiting", "succeeded", "skipped", "failed", "cancelled"]
 Trigger = Literal["webhook", "manual", "sync", "verify"]
@@ -55,6 +56,7 @@ class Stored:
     tries: int
     attempts: int
     next_attempt_at: float | None
+    rank: int
     owner: str | None
     action: Action | None
     external_id: str | None
@@ -70,6 +72,8 @@ class Stored:
     day: int
     started_at: float | None
     finished_at: float | None
+    pause: Pause | None = None
+    """Why it waits, where its connection is paused; not stored."""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Stored:

@@ -51,7 +51,8 @@ customers = Table(
     Column("told", Boolean),  # the consent that Stamped.io was told last; null = none, or unknown
     Column("doubt", Text),  # JSON: transfers whose record was sent without an answer; null = no doubt
     Column("verify_at", Float),  # when to look what such a call has done
-    Column("due_at", Float),  # when an attempt is due; 0 = whatever the clock says; null = nothing waits
+    Column("due_at", Float),  # when an attempt is due; below 0 = whatever the clock says; null = nothing waits
+    Column("rank", Integer, nullable=False, server_default="1"),  # whose turn it is then: ranks.Rank
     Column("owner", String),  # the replica that is at work
     Column("sending", String),  # the transfer whose record it sends
     Column("runs", Integer, nullable=False),  # counts attempts, so that each claim is another one
@@ -84,6 +85,7 @@ transfers = Table(
     Column("tries", Integer, nullable=False),  # failed attempts since the promise
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Float),
+    Column("rank", Integer, nullable=False, server_default="1"),  # ranks.Rank
     Column("owner", String),  # the replica that runs it
     Column("action", String),
     Column("external_id", String),
@@ -140,7 +142,13 @@ def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any], u
     Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-_some("ix_customers_due", customers.c.due_at.is_not(None), customers.c.connection, customers.c.due_at)
+_some(
+    "ix_customers_due",
+    customers.c.due_at.is_not(None),
+    customers.c.connection,
+    customers.c.rank,
+    customers.c.due_at,
+)
 _some("ix_customers_verify", customers.c.verify_at.is_not(None), customers.c.connection, customers.c.verify_at)
 _some("ix_customers_owner", customers.c.owner.is_not(None), customers.c.owner)
 _some(  # rule 8, also where two take one at once
@@ -151,7 +159,13 @@ _some(  # rule 8, also where two take one at once
     unique=True,
 )
 _some("ix_transfers_open", is_open, transfers.c.connection, transfers.c.customer_id)
-_some("ix_transfers_loading", is_loading, transfers.c.connection, transfers.c.next_attempt_at)
+_some(
+    "ix_transfers_loading",
+    is_loading,
+    transfers.c.connection,
+    transfers.c.rank,
+    transfers.c.next_attempt_at,
+)
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
 for _name, _column in (
     ("ix_transfers_error", transfers.c.error),
@@ -241,6 +255,21 @@ trail = Table(
 _some("ix_trail_transfer", trail.c.transfer_seq.is_not(None), trail.c.transfer_seq)
 _some("ix_trail_subject", trail.c.subject.is_not(None), trail.c.subject)
 _some("ix_trail_at", trail.c.transfer_seq.is_(None), trail.c.at)
+
+# Before the calls of a connection to Stamped.io: what it is paused by, and what its throttle has counted.
+gates = Table(
+    "gates",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("calls", Text),  # JSON of window.Window; null = none yet
+    Column("throttled_at", Float),
+    Column("throttled_until", Float),
+    Column("down_at", Float),
+    Column("probe_at", Float),
+    Column("probes", Integer, nullable=False),
+    Column("paused_at", Float),
+    Column("reason", Text),
+)
 
 replicas = Table(
     "replicas",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import insert, select, union_all
+from sqlalchemy import Float, func, insert, literal, select, union_all
 
-from app.ledger.tables import sync_items, trail
+from app.ledger.tables import sync_items, trail, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.ledger.session import Session
 
-What = Literal["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all"]
+What = Literal["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all", "paused", "resumed"]
 Via = Literal["api", "page"]
 _STILL_SECONDS: Final = 3600.0  # whoever looks at a record time and again is noted once
 
@@ -54,11 +54,18 @@ def note(  # noqa: PLR0913 - the columns
 
 
 def of_transfer(session: Session, seq: int) -> list[Deed]:
-    """What was done to it, and to the syncs that it is part of, in order."""
+    """What was done to it, to the syncs that it is part of, and to its connection until it ended, in order."""
     alone = select(trail).where(trail.c.transfer_seq == seq)
     mine = select(sync_items.c.sync_id).where(sync_items.c.transfer_seq == seq)
     with_others = select(trail).where(trail.c.transfer_seq.is_(None), trail.c.subject.in_(mine))
-    both = union_all(alone, with_others).subquery()
+    its, now = transfers.alias(), literal(float("inf"), Float)
+    pauses = (
+        select(trail)
+        .join(its, its.c.connection == trail.c.subject)
+        .where(its.c.seq == seq, trail.c.transfer_seq.is_(None), trail.c.at >= its.c.created_at)
+        .where(trail.c.at <= func.coalesce(its.c.finished_at, now))
+    )
+    both = union_all(alone, with_others, pauses).subquery()
     return [Deed.of(row) for row in session.execute(select(both).order_by(both.c.at, both.c.seq)).mappings()]
 
 

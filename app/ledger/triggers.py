@@ -10,14 +10,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import update
-
 from app.ledger import attempts, claims, customers, order, rows, trail
 from app.ledger.order import Change, Moment, Wanted
+from app.ledger.ranks import Rank, first_of, without_caller
 from app.ledger.reports import common_destination
 from app.ledger.session import About, shared
 from app.ledger.stored import Stored, new_id
-from app.ledger.tables import PENDING, RERUNNABLE, is_open, transfers
+from app.ledger.tables import PENDING, RERUNNABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +51,13 @@ class NewTransfer:
     skip_reason: str | None = None
     promised: bool = False
     by: By | None = None
+
+    @property
+    def rank(self) -> Rank:
+        """Whose turn it is where calls are scarce."""
+        if self.trigger == "sync":
+            return Rank.BULK
+        return Rank.of(promised=self.promised)
 
     @property
     def is_loaded_first(self) -> bool:
@@ -107,6 +113,7 @@ def _accept(session: Session, new: NewTransfer, owner: str | None, now: float) -
         "trigger": new.trigger,
         "debug": new.debug,
         "promised": new.promised,
+        "rank": new.rank.value,
         "created_at": now,
         **rows.kept(new.record, new.consent),
     }
@@ -140,9 +147,10 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
     *,
     fetch: Mapping[str, bool],
     promised: bool = False,
+    rank: Rank | None = None,
     by: By | None = None,
 ) -> Entered | None:
-    """Run a failed, cancelled or waiting transfer again.
+    """Run a failed, cancelled or waiting transfer again; `rank`: unless who waits for it says it.
 
     `fetch`, by the scopes that are served: one without a record of its own is loaded first. None = it is in no
     such state; or it is of a scope that is not served, such as another run's sandbox.
@@ -156,7 +164,7 @@ def rerun(  # noqa: PLR0913 - who runs it, and on which terms
         return None
     if by is not None:
         trail.note(session, by, "re-run", now, seq=seq)
-    terms = {"promised": promised}
+    terms = {"promised": promised, "rank": (Rank.of(promised=promised) if rank is None else rank).value}
     return _again(session, customer, transfer, owner, now, terms, fetch=fetch[found.connection])
 
 
@@ -188,17 +196,25 @@ def loaded(  # noqa: PLR0913 - what was loaded, and for whom
     values |= verdict.values(arrived, owner, now)
     if verdict.begins:
         values["started_at"] = transfer.started_at  # it is the same attempt
-    if verdict.is_superseded:
+    if not verdict.begins:  # what was loaded is told, also where the rest comes later
         values["attempts"] = transfer.attempts
-        rows.add_attempt(session, transfer, now, "skipped", calls=calls)
+        outcome = "skipped" if verdict.is_superseded else "loaded"
+        rows.add_attempt(session, transfer, now, outcome, calls=calls)
     entered = _carry_out(session, customer, rows.change(session, transfer, values), verdict, owner, now)
     return entered.knowing(record, fresh["record"])
 
 
 def promise(session: Session, seq: int) -> Stored:
     """From here on the service owns the retries; does nothing to a transfer that has ended. Idempotent."""
-    session.execute(update(transfers).where(transfers.c.seq == seq, is_open).values(promised=True))
-    return rows.by_seq(session, seq)
+    found = rows.by_seq(session, seq)
+    customer = customers.lock(session, found.connection, found.customer_id)
+    transfer = rows.by_seq(session, seq, locked=True)
+    if transfer.is_final:
+        return transfer
+    transfer = rows.change(session, transfer, {"promised": True, "rank": without_caller(transfer.rank)})
+    if customer is not None and customer.due_at is not None and customer.rank == Rank.CALLER:
+        customers.write(session, customer, rank=first_of(rows.pending_of(session, customer)))
+    return transfer
 
 
 def cancel(session: Session, seq: int, now: float, by: By | None = None) -> list[Stored] | None:
@@ -223,8 +239,9 @@ def cancel(session: Session, seq: int, now: float, by: By | None = None) -> list
     reopened: list[Stored] = []
     if transfer.record_hash is not None:
         wanted, reopened = _taken_back(session, customer, cancelled)
-    due_at = customers.earliest(each.next_attempt_at for each in rows.open_of(session, customer))
-    changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at}
+    waiting = rows.open_of(session, customer)
+    due_at = customers.earliest(map(rows.due_at, waiting))
+    changed: dict[str, Any] = {"wanted": wanted, "due_at": due_at, "rank": first_of(waiting)}
     if due_at is None and customer.owner is None and wanted.id is not None:
         brought = transfer.record_hash is not None and transfer.id != wanted.id
         was_sent = brought and transfer.attempts > 0  # some of it may be there
@@ -294,7 +311,10 @@ def _carry_out(  # noqa: PLR0913 - a verdict and whom it is about
         )
         claim = claims.begin(session, wanted, begun, owner, now)
         return Entered(transfer, claim, ended=ended)
-    customers.write(session, customer, wanted=wanted.wanted, destination=wanted.destination, due_at=0.0)
+    rank = transfer.rank if customer.due_at is None else min(transfer.rank, customer.rank)
+    due_at = customers.earliest([customer.due_at, rows.due_at(transfer)])
+    values = {"wanted": wanted.wanted, "destination": wanted.destination, "due_at": due_at, "rank": rank}
+    customers.write(session, customer, **values)
     return Entered(transfer, ended=ended)
 
 
@@ -315,7 +335,7 @@ def _repeat(session: Session, new: NewTransfer, owner: str | None, now: float) -
         return Entered(transfer, replayed=True)
     if transfer.status not in RERUNNABLE:
         return Entered(rows.change(session, transfer, {"promised": True}) if new.promised else transfer)
-    values: dict[str, Any] = {"promised": new.promised}
+    values: dict[str, Any] = {"promised": new.promised, "rank": new.rank.value}
     fresh = rows.kept(new.record, new.consent)
     if fresh and fresh["record_hash"] != transfer.record_hash:
         customer, put = _put(session, customer, transfer, fresh)
@@ -377,6 +397,7 @@ def _taken_back(session: Session, customer: Customer, cancelled: Stored) -> tupl
     if owes_no and not again and not rows.pending_of(session, customer):  # it had come for that "no"
         again = replaced[-1:]
     values = rows.due() | {"promised": True, "tries": 0, "reason": None, "superseded_by": None}
+    values["rank"] = Rank.PROMISED.value
     reopened = [rows.change(session, each, values | {"loading": each.record is None}) for each in again]
     for each in replaced:
         if each not in again:

@@ -13,6 +13,7 @@ from app.ledger import reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.statistics import HOUR
 from app.monitoring.chart import draw
+from app.monitoring.connections import CONNECTIONS
 from app.monitoring.guard import PageFault, origin_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Line:
         name, (well, path) = check.title, _WELL[check.name]
         if check.status == "ok":
             return cls(name, "ok", well)
+        if check.is_pause:
+            path = CONNECTIONS
         if check.transfer_id is not None:
             path = f"/monitoring/transfers/{check.transfer_id}"
         return cls(name, check.status, check.hint or "", path)
@@ -71,14 +74,6 @@ class Numbers:
     def total(self, *statuses: str) -> int:
         """In the last day, of these statuses; of all without any."""
         return sum(total for (_, status), total in self.per_hour.items() if not statuses or status in statuses)
-
-    @property
-    def throttled_until(self) -> float:
-        """When the wait ends that Stamped.io asked for with its last answer; 0 = it asked for none."""
-        last = self.last_answer
-        if last is None or last.failure is None or last.failure.stamped.status != HTTPStatus.TOO_MANY_REQUESTS:
-            return 0
-        return last.at + (last.failure.retry_after or 0)
 
     @property
     def success_rate(self) -> float | None:
@@ -104,6 +99,7 @@ def overview_routes(router: APIRouter, site: Site) -> None:
             request,
             "overview.html",
             numbers=numbers,
+            flows=await site.operations.flows(),
             checks=[Line.of(check) for check in found.checks],
             state=found.status,
             chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),

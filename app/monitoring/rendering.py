@@ -46,6 +46,7 @@ NAVIGATION: Final = (
     ("/monitoring/errors", "Error Logs"),
     ("/monitoring/syncs", "Manual Sync"),
     ("/monitoring/rejections", "Rejections"),
+    ("/monitoring/connections", "Connections"),
     ("/monitoring/settings", "Settings"),
 )
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from app.monitoring.connections import connection_routes
 from app.monitoring.entrance import entrance_routes, session_routes
 from app.monitoring.failures import failure_routes
 from app.monitoring.guard import HOME, go_to, guarded_route, not_found, open_route
@@ -37,6 +38,7 @@ def monitoring_routes(site: Site, sessions: Sessions, door: Door) -> APIRouter:
         action_routes,
         failure_routes,
         sync_routes,
+        connection_routes,
         rejection_routes,
         setup_routes,
     ):

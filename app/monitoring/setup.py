@@ -17,6 +17,7 @@ from app.error_catalog import CATALOG, Slug
 from app.monitoring.guard import form_of, go_to, not_found
 from app.monitoring.transfers import connection_of
 from app.outbound.calls import CallError
+from app.outbound.pauses import Paused
 from app.settings import Settings, is_absent
 
 if TYPE_CHECKING:
@@ -76,9 +77,16 @@ def setup_routes(router: APIRouter, site: Site) -> None:
             raise not_found("connection")
         began = site.clock.monotonic()
         try:
-            await connection.stamped.check()
+            with site.engine.gates.metered(connection.scope):
+                await connection.stamped.check()
         except CallError as error:
             tested = Tested(site.clock.monotonic() - began, str(error), CATALOG[Slug.CUSTOMER].resolution)
+        except Paused:
+            tested = Tested(
+                site.clock.monotonic() - began,
+                "Stamped.io asks to wait.",
+                "Test again when that is over: Monitoring says when.",
+            )
         else:
             tested = Tested(site.clock.monotonic() - began)
         return await page(request, tested, connection.id)

@@ -135,13 +135,14 @@ def _failed_step(attempt: Attempt) -> str:
 
 def _end(transfer: Stored) -> Event:
     at, reason = transfer.finished_at, transfer.reason or ""
+    waits = transfer.pause.sentence if transfer.pause else None
     events = {
         "succeeded": Event("Succeeded", "done", reason, at),
         "failed": Event("Failed", "failed", "waits for somebody to re-run it", at),
         "skipped": Event("Skipped", "skipped", reason, at),
         "cancelled": Event("Cancelled", "skipped", reason, at),
-        "waiting": Event("Waiting", "open", "runs again by itself", transfer.next_attempt_at),
+        "waiting": Event("Waiting", "open", waits or "runs again by itself", transfer.next_attempt_at),
         "running": Event("Running", "open", "an attempt is under way", transfer.started_at),
-        "accepted": Event("Accepted", "open", "stored; an attempt begins as soon as there is room"),
+        "accepted": Event("Accepted", "open", waits or "stored; an attempt begins as soon as there is room"),
     }
     return events[transfer.status]

@@ -91,7 +91,7 @@ async def _transfer(site: Site, transfer_id: str) -> Stored:
     found = await site.database.read(reports.by_id, transfer_id)
     if found is None:
         raise not_found("transfer")
-    return found
+    return site.operations.explain(found)
 
 
 def _record(transfer: Stored, *, asked: bool) -> list[tuple[str, str]]:

@@ -116,7 +116,7 @@ def list_routes(router: APIRouter, site: Site) -> None:
         cursor = read_cursor(query.get("cursor", ""))
         found = await site.database.read(reports.listed, choice.filter(cursor), _PAGE + 1)
         more = len(found) > _PAGE
-        found = found[:_PAGE]
+        found = [site.operations.explain(each) for each in found[:_PAGE]]
         empty = not found and not choice.given and await site.database.read(statistics.is_empty)
         return site.pages.show(
             request,

@@ -66,7 +66,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float:
     if value is None:
         return _THROTTLE_SECONDS
     value = value.strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII):
+    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return min(float(value), _LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)

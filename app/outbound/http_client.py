@@ -17,7 +17,7 @@ import httpx
 from pydantic_core import from_json
 
 from app.outbound.calls import ENVELOPES, CallError, cut, message_of, parse_retry_after
-from app.outbound.noting import NOTING
+from app.outbound.noting import CANCELLED, NOTING
 from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
 from app.telemetry.redaction import basic_credentials
@@ -105,10 +105,12 @@ class JsonClient:
     ) -> Answer:
         """One call within the time-out. `pages` False: no API answers it with a web page.
 
-        Raises CallError for no answer, no success, and a success whose body reports a failure.
+        Raises CallError for no answer, no success, and a success whose body reports a failure; Paused where the
+        connection is paused before it could be made.
         """
-        began, outcome, noting = time.perf_counter(), "cancelled", NOTING.get()
-        noted = noting.begin(self._system, operation)
+        noting = NOTING.get()
+        noted = await noting.begin(self._system, operation)
+        began, outcome, failed = time.perf_counter(), CANCELLED, None
         try:
             answer = await self._bounded(operation, method, path, json, params)
             noted.status = answer.status
@@ -116,10 +118,11 @@ class JsonClient:
             outcome = "ok"
         except CallError as error:
             self.last_failure = error if error.kind is not Kind.REFUSED else None
+            failed = error
             outcome, noted.status, noted.message = error.kind.value, error.status, error.message
             raise
         finally:
-            noting.end(noted, outcome)
+            noting.end(noted, outcome, failed)
             self._observe(self._system, operation, outcome, time.perf_counter() - began)
         self.last_failure = None
         return answer

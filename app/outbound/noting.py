@@ -6,7 +6,7 @@ import json
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from app.clock import Clock
 from app.outbound.calls import cut
@@ -18,8 +18,43 @@ if TYPE_CHECKING:
 
 MOST_KEPT: Final = 30
 SYSTEMS: Final = {"stamped": "Stamped.io", "ipaas": "iPaaS.com"}
+METERED: Final = "stamped"
+CANCELLED: Final = "cancelled"
 _MESSAGE_LIMIT = 200
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Meter(Protocol):
+    """What lets calls to Stamped.io through, counts them, and learns how it is."""
+
+    async def begin(self) -> None:
+        """Before a call, until it may be made. Raises Paused."""
+        ...
+
+    def end(self, error: CallError | None, *, given_up: bool = False) -> None:
+        """It has ended; None = well, unless it was given up before its end."""
+        ...
+
+    def stops(self, error: CallError) -> bool:
+        """Whether the attempt is to end with this, and to wait for its connection."""
+        ...
+
+
+class Unmetered:
+    """Where nobody counts."""
+
+    async def begin(self) -> None:
+        """At once."""
+
+    def end(self, error: CallError | None, *, given_up: bool = False) -> None:
+        """Nothing follows from it."""
+
+    def stops(self, _error: CallError) -> bool:
+        """Never."""
+        return False
+
+
+UNMETERED: Final = Unmetered()
 
 
 @dataclass(slots=True)
@@ -35,7 +70,7 @@ class Call:
     number: int
     started_at: float
     seconds: float = 0.0
-    outcome: str = "cancelled"
+    outcome: str = CANCELLED
     status: int | None = None
     message: str | None = None
 
@@ -47,16 +82,25 @@ class Noting:
     calls: MutableSequence[Call]
     clock: Clock
     number: int
+    meter: Meter = UNMETERED
 
-    def begin(self, system: str, operation: str) -> Call:
-        """A call begins."""
+    async def begin(self, system: str, operation: str) -> Call:
+        """A call begins, as soon as it may. Raises Paused."""
+        if system == METERED:
+            await self.meter.begin()
         call = Call(system, operation, self.number, self.clock.monotonic())
         self.calls.append(call)
         return call
 
-    def end(self, call: Call, outcome: str) -> None:
+    def end(self, call: Call, outcome: str, error: CallError | None) -> None:
         """It has ended."""
         call.outcome, call.seconds = outcome, self.clock.monotonic() - call.started_at
+        if call.system == METERED:
+            self.meter.end(error, given_up=outcome == CANCELLED)
+
+    def stops(self, error: CallError) -> bool:
+        """Whether the attempt is to end with this, and to wait."""
+        return bool(self.calls) and self.calls[-1].system == METERED and self.meter.stops(error)
 
     def judge(self, error: CallError) -> None:
         """A call that seemed a success may be of no use to who made it."""

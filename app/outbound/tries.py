@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from app.outbound.calls import CallError
-from app.outbound.noting import NOTING, Noting
+from app.outbound.noting import NOTING, UNMETERED, Noting
+from app.outbound.pauses import Paused
 from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.clock import Clock
-    from app.outbound.noting import Call
+    from app.outbound.noting import Call, Meter
 
 MAX_CALLS = 3
 _FIRST_PAUSE = 0.5
@@ -27,22 +28,25 @@ class Tries:
     own. A call that timed out is only repeated when as much time is left as it took.
 
     `unanswered_at`: when a call that may have taken effect was last given up without an answer, also where a
-    repeat of it succeeded. `calls`: where each call is noted.
+    repeat of it succeeded. `calls`: where each call is noted. `meter` lets calls to Stamped.io through.
     """
 
-    def __init__(self, deadline: float, clock: Clock, calls: list[Call] | None = None) -> None:
+    def __init__(
+        self, deadline: float, clock: Clock, calls: list[Call] | None = None, meter: Meter | None = None
+    ) -> None:
         self._deadline = deadline
         self._clock = clock
         self._calls = [] if calls is None else calls
+        self._meter = meter or UNMETERED
         self.unanswered_at: float | None = None
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Raises the last CallError."""
+        """Raises the last CallError; Paused where the connection is to wait after it."""
         number = 0
         while True:
             number += 1
             began = self._clock.monotonic()
-            noting = Noting(self._calls, self._clock, number)
+            noting = Noting(self._calls, self._clock, number, self._meter)
             before = NOTING.set(noting)
             try:
                 return await call()
@@ -51,6 +55,8 @@ class Tries:
                 now = self._clock.monotonic()
                 if error.is_unanswered:
                     self.unanswered_at = now
+                if noting.stops(error):
+                    raise Paused(error) from None
                 least = now - began if error.kind is Kind.TIMEOUT else 0
                 pause = pause_after(error, number, self._clock.random())
                 if pause is None or pause + least > self._deadline - now:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.sandbox.faults import Fault, Faults
-from app.sandbox.store import Call, Email, SeedFields, Store, Style
+from app.sandbox.store import Call, Email, SeedFields, Store, Style, Throttle
 
 
 class Seed(SeedFields):
@@ -19,6 +19,13 @@ class StyleChoice(BaseModel):
     """The style of every answer from now on."""
 
     style: Style
+
+
+class ThrottleChoice(BaseModel):
+    """So many calls in any window of so many seconds, from now on."""
+
+    limit: int = Field(ge=1)
+    seconds: float = Field(gt=0, le=3600, allow_inf_nan=False)
 
 
 def control_router(store: Store, faults: Faults) -> APIRouter:
@@ -64,4 +71,16 @@ def control_router(store: Store, faults: Faults) -> APIRouter:
         store.reset()
         faults.clear()
 
+    _throttle_routes(router, store)
     return router
+
+
+def _throttle_routes(router: APIRouter, store: Store) -> None:
+    @router.get("/throttle")
+    async def show_throttle() -> Throttle:
+        return store.throttle
+
+    @router.put("/throttle")
+    async def set_throttle(asked: ThrottleChoice) -> Throttle:
+        store.throttle = Throttle(limit=asked.limit, seconds=asked.seconds)
+        return store.throttle

@@ -4,7 +4,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Operation = Literal["add", "update", "get", "search", "subscribe", "unsubscribe"]
@@ -26,6 +26,31 @@ Style = Literal[
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
 # The limit also makes pydantic refuse lone surrogates, which no answer could carry.
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class Throttle(BaseModel):
+    """At most so many calls in any window of so many seconds; the next one is answered with 429.
+
+    `most` is how many it has seen in one, `refused` how many it has answered so, since it was set.
+    """
+
+    limit: int = Field(default=1_000_000, ge=1)
+    seconds: float = Field(default=60.0, gt=0, le=3600, allow_inf_nan=False)
+    most: int = 0
+    refused: int = 0
+    _begun: deque[float] = PrivateAttr(default_factory=deque)
+
+    def begins(self, now: float) -> float | None:
+        """A call came: None, or the seconds after which it would not have been too many."""
+        while self._begun and self._begun[0] <= now - self.seconds:
+            self._begun.popleft()
+        self._begun.append(now)
+        self.most = max(self.most, len(self._begun))
+        if len(self._begun) <= self.limit:
+            return None
+        self.refused += 1
+        return self._begun[-self.limit - 1] + self.seconds - now
+
 
 FIRST_ID = 143491
 CALLS_KEPT = 1000
@@ -110,6 +135,7 @@ class Store:
         self._ids: dict[str, int] = {}
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.style: Style = "flat"
+        self.throttle = Throttle()
 
     def customers(self) -> list[Customer]:
         """Return them in a new list, in the order of their creation."""

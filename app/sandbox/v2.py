@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import secrets
+import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -79,8 +81,12 @@ class V2:
             email=email,
         )
         self._store.calls.append(call)
-        fault = self._faults.take(operation, email)
-        if fault is None:
+        wait = self._store.throttle.begins(time.monotonic())
+        fault = self._faults.take(operation, email) if wait is None else None
+        if wait is not None:
+            sends = {"Retry-After": str(math.ceil(wait))}
+            response: Response = JSONResponse({"message": "Too many calls."}, HTTPStatus.TOO_MANY_REQUESTS, sends)
+        elif fault is None:
             response = self._perform(request, operation, body)
         elif fault.after:
             response = self._perform(request, operation, body)

@@ -29,6 +29,7 @@ TRANSFERS = "/transfers"
 AFRESH = "/transfers/retry"
 GROUPS = "/errors/groups"
 SYNCS = "/syncs"
+CONNECTIONS = "/connections"
 REFUSED = reply(400, {"message": "Email is not valid."})
 _HEADLINE = "=== "
 
@@ -55,6 +56,59 @@ async def a_transfer_waits(at: Teller) -> None:
     await at.post(AFRESH, {"status": "cancelled", "dry_run": True})
     at.wire.script(add=own_id)
     await at.post(f"{path}/retry")
+    await at.get(path)
+
+
+@scene()
+async def stamped_asks_to_wait(at: Teller) -> None:
+    slow = reply(429, {"error": "Slow."}, headers={"Retry-After": "90"})
+    at.wire.script(add=[slow, own_id])
+    path = (await at.hook(envelope())).headers["Location"]
+    for where in (path, f"{TRANSFERS}?status=accepted", CONNECTIONS):
+        await at.get(where)
+    await at.ready()
+    await at.hook(envelope(person(2)))
+    at.clock.advance(91)
+    await at.until(path, status="succeeded")
+    await at.get(path)
+
+
+@scene()
+async def stamped_is_down(at: Teller) -> None:
+    at.wire.script(add=reply(503, text="Down"))
+    await at.hook(envelope(person(1)))
+    path = (await at.hook(envelope(person(2)))).headers["Location"]
+    for where in (path, CONNECTIONS):
+        await at.get(where)
+    await at.ready()
+    await at.hook(envelope(person(3)))
+    at.wire.script(add=own_id)
+    at.clock.advance(6)
+    await at.until(path, status="succeeded")
+    await at.get(path)
+
+
+@scene()
+async def a_connection_is_paused(at: Teller) -> None:
+    where = f"{CONNECTIONS}/default"
+    await at.get(CONNECTIONS)
+    await at.post(f"{where}/pause")
+    await at.post(f"{where}/pause", {"reason": "The store moves."})
+    path = (await at.hook(envelope())).headers["Location"]
+    for each in (path, CONNECTIONS):
+        await at.get(each)
+    await at.ready()
+    wrong: tuple[Any, ...] = ({"reason": 1}, {"why": "x"}, [], {"reason": "x" * 201})
+    for body in wrong:
+        await at.post(f"{where}/pause", body)
+    for key in (None, WEBHOOK_KEY):
+        await at.post(f"{where}/pause", key=key)
+    for action in ("pause", "resume"):
+        await at.post(f"{CONNECTIONS}/nobody/{action}")
+        await at.get(f"{where}/{action}")
+    await at.post(f"{where}/resume")
+    await at.until(path, status="succeeded")
+    await at.post(f"{where}/resume")
     await at.get(path)
 
 

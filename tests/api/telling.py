@@ -32,6 +32,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHOWN = 160
 
 
+_CALLS_LEFT = re.compile(r'"calls_left":\d+')  # what was used is told a little later
+
+
 class Teller:
     """Sends requests and writes down what was answered."""
 
@@ -108,7 +111,7 @@ class Teller:
                 return made
             return self._names.setdefault(made, f"<id {len(self._names) + 1}>")
 
-        return _UUID.sub(name, text)
+        return _CALLS_LEFT.sub('"calls_left":<n>', _UUID.sub(name, text))
 
 
 Play = Callable[[Teller], Awaitable[None]]

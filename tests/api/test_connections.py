@@ -58,13 +58,14 @@ def stores(tmp_path: Path) -> Callable[..., Any]:
     """A factory: the service with two connections."""
 
     @asynccontextmanager
-    async def make(wire: Wire | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def make(wire: Wire | None = None, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
         settings = Settings(
             _env_file=None,
             connections_file=file_of(tmp_path),
             operator_api_key=OPERATOR_KEY,
             database_url=f"sqlite:///{tmp_path}/bridge.db",
             stamped_api_url=STAMPED_URL,
+            **more,
         )
         async with open_bridge(settings, wire or Wire(), FakeClock()) as client:
             yield client

@@ -36,6 +36,9 @@ OPERATORS = [
     ("post", "/transfers/{transfer_id}/retry"),
     ("post", "/transfers/{transfer_id}/cancel"),
     ("get", "/rejections"),
+    ("get", "/connections"),
+    ("post", "/connections/{connection_id}/pause"),
+    ("post", "/connections/{connection_id}/resume"),
 ]
 OPEN = ["/livez", "/startupz", "/readyz", "/metrics", "/errors", "/errors/{slug}"]
 STATUSES = {"200", "202", "400", "401", "403", "413", "415", "422", "502", "503", "504"}
@@ -94,7 +97,6 @@ async def real_problems(bridge: BridgeFactory) -> dict[tuple[int, str], dict[str
         (Wire(add=reply(400)), {"json": RECORD | {"id": 2}}),
         (Wire(add=reply(401)), {"json": RECORD | {"id": 3}}),
         (Wire(subscribe=reply(500)), {"json": consent}),
-        (Wire(add=reply(429)), {"json": RECORD | {"id": 4}}),
         (Wire(add=never), {"json": RECORD | {"id": 5}}),
     ]
     problems: dict[tuple[int, str], dict[str, Any]] = {}

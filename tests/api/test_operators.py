@@ -289,7 +289,7 @@ async def test_a_waiting_one_shows_its_next_try_and_can_be_cancelled_and_run_aga
         waiting = await operator.until(path, status="waiting")
         assert waiting["next_attempt_at"].startswith("2026-11-24T10:21:0"), "20 minutes and half of 10 %"
         assert waiting["error"]["retryable"]
-        assert waiting["attempts"][0]["stamped"]["status"] == 500
+        assert waiting["attempts"][0]["stamped"]["status"] == 302
         listed = await operator.get("/transfers", status="waiting")
         assert listed["items"][0]["next_attempt_at"] == waiting["next_attempt_at"]
         cancelled = await operator.post(f"{path}/cancel")

@@ -72,9 +72,6 @@ ROWS = [
         id="422 data",
     ),
     pytest.param(reply(418, text=""), 422, False, 418, "HTTP status 418 I'm a Teapot.", id="other 4xx"),
-    pytest.param(
-        reply(429, {"message": "Slow."}), 503, True, 429, "HTTP status 429 Too Many Requests: Slow.", id="429"
-    ),
     pytest.param(reply(500, text=""), 502, True, 500, "HTTP status 500 Internal Server Error.", id="500"),
     pytest.param(
         reply(503, {"message": "Down."}), 502, True, 503, "HTTP status 503 Service Unavailable: Down.", id="503"
@@ -165,19 +162,6 @@ async def test_what_stamped_did_and_what_the_caller_gets(
     members = ("type", "title", "description", "resolution", "tracking_guid", "customer_id")
     assert tuple(problem[member] for member in members) == expected
     assert ("Retry-After" in answer.headers) is (status == 503)
-
-
-@pytest.mark.parametrize(
-    ("value", "header"),
-    [("120", "120"), ("90.2", "91"), (None, "60"), ("soon", "60"), ("Tue, 24 Nov 2099 10:00:00 GMT", "86400")],
-    ids=["seconds", "rounded up", "missing", "garbage", "date"],
-)
-async def test_a_503_says_how_long_to_wait(bridge: BridgeFactory, value: str | None, header: str) -> None:
-    wire = Wire(add=reply(429, {}, headers={"Retry-After": value} if value else {}))
-    answer, problem = await problem_of(bridge, wire, RECORD)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, header)
-    assert problem["retryable"] is True
-    assert wire.operations == ["add"]
 
 
 @pytest.mark.parametrize("email", [None, "", "anna", "anna@example", "anna@@example.com"], ids=repr)

@@ -220,7 +220,7 @@ def test_all_failed_of_one_error_run_again(run: Run, service: Running) -> None:
 
 
 def test_a_waiting_transfer_is_cancelled_and_run_after_all(run: Run, service: Running, customer: str) -> None:
-    service.fail(operation="add", email=f"{customer}.{EMAIL}", status=429, retry_after="600")
+    service.fail(operation="add", email=f"{customer}.{EMAIL}", kind="redirect")
     sent = json.loads(run("send", *record(customer), "--wait", "0", "--json").out)
     transfer_id = sent["results"][0]["transfer_id"]
     for _ in range(200):  # each a call, until the first try has ended
@@ -297,4 +297,25 @@ def test_an_id_that_is_unknown_is_a_problem(run: Run, service: Running) -> None:
         assert (ran.code, ran.out) == (1, "")
         assert ran.err.startswith("Not found (404)")
     assert run("sync", "--follow", "nothing").code == 1
+    assert service.url
+
+
+def test_a_connection_is_paused_and_resumed(run: Run, service: Running, customer: str) -> None:
+    assert run("connections").out.startswith("default: flowing, ")
+    paused = run("pause", "default", "--reason", "Stock-taking")
+    assert paused.out.startswith("default: paused, ")
+    assert ": Stock-taking\n" in paused.out
+    sent = run("send", *record(customer))
+    assert sent.code == 0
+    assert "Stock-taking" in sent.out
+    (shown,) = json.loads(run("connections", "--json").out)["items"]
+    assert (shown["state"], shown["waiting"]["promised"]) == ("paused", 1)
+    assert "1 promised" in run("connections").out
+    assert run("resume", "default").out.startswith("default: flowing, ")
+    for _ in range(200):  # each a call
+        (item, *_) = json.loads(run("transfers", "--customer", customer, "--json").out)["items"]
+        if item["status"] == "succeeded":
+            break
+    assert item["status"] == "succeeded"
+    assert run("pause", "nobody").code == 1
     assert service.url

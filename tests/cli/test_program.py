@@ -106,8 +106,8 @@ def test_serve_ends_with_2_and_a_line_per_fault(tmp_path: Path) -> None:
 def test_ctrl_c_asks_on_a_terminal(service: Running, run: Run, typed: bytes, status: str) -> None:
     customer = f"81100{len(typed)}"
     run("send", "--id", customer, "--field", "email_address=f@example.com")
-    service.fail(operation="update", status=429, retry_after="600")
-    service.fail(operation="add", status=429, retry_after="600")
+    service.fail(operation="update", kind="redirect")
+    service.fail(operation="add", kind="redirect")
     parent, child = pty.openpty()
     env = environment(service)
     with subprocess.Popen(  # noqa: S603 - the product

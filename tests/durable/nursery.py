@@ -34,7 +34,7 @@ from app.engine import Engine, dispatcher, entry
 from app.ledger import customers, engines, replicas
 from app.ledger.session import Session
 from app.outbound.http_client import JsonClient
-from app.sandbox import create_sandbox
+from app.sandbox import SANDBOX_STORE_HASH, create_sandbox
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.store import Operation
 from tests.support import IPAAS_TOKEN
@@ -114,7 +114,7 @@ class SlowWitness:
 
 
 def _stand_in(options: dict[str, Any]) -> ASGIApp:
-    sandbox = create_sandbox()
+    sandbox = create_sandbox(store_hash=options.get("store_hash", SANDBOX_STORE_HASH))
     witness = SlowWitness(sandbox, sandbox.state.faults, options.get("delay_seconds", 0.0))
     sandbox.include_router(Ipaas().routes())
 
@@ -205,7 +205,7 @@ def _obey(flags: Path) -> None:
     before it writes customer C-7, which then is sent whatever becomes of the attempt. `idle`: begins nothing by
     itself.
     """
-    lock, beat, exchange, work = customers.lock, replicas.beat, JsonClient._exchange, Engine._work
+    lock, beat, exchange, work = customers.lock, replicas.beat, JsonClient._exchange, Engine._begin_due
 
     def freeze(name: str) -> None:
         try:
@@ -230,11 +230,11 @@ def _obey(flags: Path) -> None:
         freeze(f"call-{(json or {}).get('externalId')}")
         return await asyncio.shield(exchange(self, operation, method, path, json, params))
 
-    async def worked(self: Engine, limit: int) -> Any:
-        return ([], []) if (flags / "idle").exists() else await work(self, limit)
+    async def worked(self: Engine, running: Any) -> Any:
+        return [] if (flags / "idle").exists() else await work(self, running)
 
     customers.lock, replicas.beat = locked, beaten
-    JsonClient._exchange, Engine._work = exchanged, worked  # type: ignore[method-assign]
+    JsonClient._exchange, Engine._begin_due = exchanged, worked  # type: ignore[method-assign]
 
 
 def _become(order: dict[str, Any]) -> None:

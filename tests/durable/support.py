@@ -142,6 +142,15 @@ class StandIn:
     async def fails(self, **fault: Any) -> None:
         (await self.client.post("/_sandbox/faults", json=fault)).raise_for_status()
 
+    async def throttles(self, limit: int, seconds: float) -> None:
+        """From now on it answers 429 to what is more, and counts."""
+        await self._put("/_sandbox/throttle", json={"limit": limit, "seconds": seconds})
+
+    async def throttle(self) -> dict[str, Any]:
+        """`most`: how many calls it has seen in one window; `refused`: how often there were too many."""
+        found: dict[str, Any] = await self._get("/_sandbox/throttle")
+        return found
+
     async def holds_record(self, customer_id: str, record: dict[str, Any]) -> None:
         """At iPaaS.com."""
         await self._put(f"/_records/{customer_id}", json=record)
@@ -157,9 +166,9 @@ class StandIn:
         return (await self.client.get(path)).raise_for_status().json()
 
 
-async def open_stand_in(nursery: Nursery, log: Path, delay_seconds: float = 0.02) -> StandIn:
+async def open_stand_in(nursery: Nursery, log: Path, delay_seconds: float = 0.02, **options: Any) -> StandIn:
     port = free_port()
-    process = nursery.start("stand_in", port, log, delay_seconds=delay_seconds)
+    process = nursery.start("stand_in", port, log, delay_seconds=delay_seconds, **options)
     opened = StandIn(f"http://127.0.0.1:{port}")
 
     async def answers() -> bool:
@@ -250,6 +259,7 @@ def environment_of(database_url: str, stamped_url: str, **more: str) -> dict[str
         "STAMPED_API_PUBLIC_KEY": SANDBOX_PUBLIC_KEY,
         "STAMPED_API_PRIVATE_KEY": SANDBOX_PRIVATE_KEY,
         "STAMPED_API_STORE_HASH": SANDBOX_STORE_HASH,
+        "STAMPED_API_THROTTLE_LIMIT": "1000000",
         "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
         "OPERATOR_API_KEY": OPERATOR_KEY,
         **more,

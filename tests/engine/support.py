@@ -37,6 +37,7 @@ Kind = Literal["add", "update", "subscribe", "unsubscribe", "get", "search"]
 _STILL_ROUNDS = 25  # turns of the loop without any work in the database; no chain of callbacks is that long
 _READS = ("get", "search")
 _UNANSWERED = ("lost", "late")
+_REPEATED = ("away", "garbled", *_UNANSWERED)
 BACKGROUND = 3
 TIMEOUT = 15.0
 
@@ -161,7 +162,8 @@ class SlowStamped(httpx.AsyncBaseTransport):
     def release(self, call: Call, outcome: str = "ok") -> None:
         """`ok`; `lost`: it took effect, then the connection broke; `away`: 500; `refused`: 422; `gone`: 404.
 
-        `late`: the connection broke; it takes effect when the test says `call.happen()`.
+        `late`: the connection broke; it takes effect when the test says `call.happen()`. `garbled`: an answer that
+        cannot be read, which fails like 500 and yet is one: no number of them makes the connection `down`.
         """
         if outcome in _UNANSWERED:
             if outcome == "lost":
@@ -170,6 +172,11 @@ class SlowStamped(httpx.AsyncBaseTransport):
             return
         if outcome == "ok":
             call.answer.set_result(call.happen())
+            return
+        if outcome == "garbled":
+            call.answer.set_result(
+                httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+            )
             return
         if outcome == "gone" and call.target is not None:
             self.people.pop(call.target, None)
@@ -384,7 +391,7 @@ class Room:
         (call,) = self.stamped.open
         self.stamped.release(call, outcome)
         await self.still()
-        while again and outcome in {"away", *_UNANSWERED} and self.stamped.open:
+        while again and outcome in _REPEATED and self.stamped.open:
             self.stamped.release(self.stamped.open[0], outcome)
             await self.still()
         return call
@@ -449,7 +456,13 @@ async def room(
     """
     stamped = stamped or (beside.stamped if beside else SlowStamped())
     account = StampedAccount("http://stamped.test", "pubkey-1", "key-1", STORE, timeout_seconds=timeout)
-    connection = connection_over(stamped, account, ipaas=ipaas, consent="Consent" if consent else None)
+    connection = connection_over(
+        stamped,
+        account,
+        ipaas=ipaas,
+        consent="Consent" if consent else None,
+        stamped_concurrent_connections=2 * BACKGROUND,
+    )
     connections = Connections(connection.settings, connection.redactor, lambda *_: connection)
     database = beside.database if beside else WatchedDatabase(path)
     clock = clock or (beside.clock if beside else JumpingClock())
@@ -458,7 +471,6 @@ async def room(
         database,
         clock,
         wait_seconds=wait_seconds,
-        background=BACKGROUND,
         retention_days=30,
         retry_unit_seconds=retry_unit_seconds,
     )

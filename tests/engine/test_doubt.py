@@ -16,6 +16,7 @@ from app.ledger.claims import Claim
 from app.ledger.session import Session
 from tests.engine.support import Call, Person, Room, SlowStamped, change, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE, on_disk
+from tests.ledger.support import due
 from tests.support import SCOPE
 
 MINUTE = 60.0
@@ -232,7 +233,7 @@ async def _overtaken(here: Room, *, verified: bool = True) -> None:
         assert attempts.finish(connection, newer.claim, done, Terms())
         if verified:
             later = now + 4 * here.timeout
-            (looks,) = claims.claim_due(connection, SCOPE, GONE, later, 1)
+            (looks,) = due(connection, SCOPE, GONE, later, 1)
             assert looks.verifies
             assert attempts.finish(connection, looks, replace(done, finished_at=later), Terms())
 

@@ -17,6 +17,7 @@ from app.ledger.customers import Customer
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
+from tests.ledger.support import due
 from tests.support import BY
 
 MINUTE = 60.0
@@ -104,7 +105,7 @@ async def test_six_tries_and_no_more(here: Room) -> None:
     (stored,) = await here.promise(change(1))
     pauses = []
     for _ in range(6):
-        await here.release("away")
+        await here.release("garbled")
         row = await here.row(stored)
         if row.next_attempt_at is not None:
             pauses.append(round((row.next_attempt_at - here.now) / MINUTE / 1.05))
@@ -123,9 +124,9 @@ async def test_the_unit_of_retries_is_a_setting(tmp_path: Path) -> None:
 
 async def test_a_newer_change_takes_over_the_promise_of_what_it_replaces(here: Room) -> None:
     (older,) = await here.promise(change(1))
-    await here.release("away")
+    await here.release("garbled")
     caller = here.send(change(2))
-    await here.release("away")
+    await here.release("garbled")
     (outcome,) = caller.result()
     assert (outcome.transfer.status, outcome.transfer.promised) == ("waiting", True)
     assert (await here.row(older)).superseded_by == outcome.transfer.id
@@ -134,11 +135,28 @@ async def test_a_newer_change_takes_over_the_promise_of_what_it_replaces(here: R
     assert (await here.row(outcome.transfer)).status == "succeeded"
 
 
-async def test_what_a_cancelled_one_replaced_is_wanted_again(here: Room) -> None:
+async def test_a_newer_change_that_ends_in_an_outage_takes_over_the_promise_too(here: Room) -> None:
+    """Nobody is told an error, and no try is used up: it waits for Stamped.io."""
     (older,) = await here.promise(change(1))
     await here.release("away")
-    (newer,) = await here.promise(change(2))
+    caller = here.send(change(2))
     await here.release("away")
+    (outcome,) = caller.result()
+    assert (outcome.transfer.status, outcome.transfer.promised, outcome.transfer.tries) == ("accepted", True, 0)
+    assert outcome.transfer.pause is not None
+    assert outcome.transfer.pause.state == "down"
+    assert (await here.row(older)).superseded_by == outcome.transfer.id
+    await here.advance(5)
+    await here.release()
+    assert (await here.row(outcome.transfer)).status == "succeeded"
+    assert here.stamped.sent == [("C-1", 2)]
+
+
+async def test_what_a_cancelled_one_replaced_is_wanted_again(here: Room) -> None:
+    (older,) = await here.promise(change(1))
+    await here.release("garbled")
+    (newer,) = await here.promise(change(2))
+    await here.release("garbled")
     assert await here.operations.cancel(newer, BY) is not None
     await here.release()
     assert [(await here.row(each)).status for each in (older, newer)] == ["succeeded", "cancelled"]
@@ -154,12 +172,12 @@ async def test_what_is_refused_fails_at_once_though_it_was_promised(here: Room) 
 async def test_a_retry_by_hand_does_not_wait(here: Room) -> None:
     (stored,) = await here.promise(change(1))
     await here.release("away")
-    again = asyncio.create_task(here.engine.rerun(stored.seq))
+    again = asyncio.create_task(here.engine.rerun(stored))
     await here.release()
     outcome = await again
     assert outcome is not None
     assert (outcome.transfer.seq, outcome.transfer.status) == (stored.seq, "succeeded")
-    assert await here.engine.rerun(stored.seq) is None
+    assert await here.engine.rerun(stored) is None
 
 
 async def test_a_newer_change_runs_at_once_beside_one_that_waits(here: Room) -> None:
@@ -309,11 +327,14 @@ async def test_a_clock_that_jumps_back_stops_nobody(here: Room) -> None:
 
 
 async def test_nothing_is_taken_after_the_drain(here: Room) -> None:
+    here.send(change(1))
+    await here.release("refused")
+    (failed,) = await here.rows()
     await here.engine.drain(0)
-    for attempt in (here.engine.run([change(1)]), here.engine.rerun(1)):
+    for attempt in (here.engine.run([change(1)]), here.engine.rerun(failed)):
         with pytest.raises(NotTaking):
             await attempt
-    assert await here.rows() == []
+    assert await here.statuses() == ["failed"]
 
 
 async def test_nothing_is_taken_without_the_database(here: Room) -> None:
@@ -355,14 +376,14 @@ async def test_what_was_meant_for_a_sandbox_never_reaches_a_store(here: Room) ->
     await here.advance(60)
     assert here.stamped.open == []
     assert await here.database.run(triggers.cancel, waiting.seq, now) is not None
-    assert await here.engine.rerun(waiting.seq) is None
+    assert await here.engine.rerun(waiting) is None
     await here.database.run(bulk.open_sync, "sync-1", bulk.EVERY, "retry", [waiting.seq], now)
     here.engine.entry.wake()
     await here.advance(60)
     assert here.stamped.open == []
     assert await here.statuses() == ["cancelled"]
-    assert await here.database.run(claims.claim_due, sandbox, "another", now, 10) == []
+    assert await here.database.run(due, sandbox, "another", now, 10) == []
     again = await here.database.run(triggers.rerun, waiting.seq, None, now, fetch={sandbox: False})
     assert again is not None
-    (claim,) = await here.database.run(claims.claim_due, sandbox, "another", now, 10)
+    (claim,) = await here.database.run(due, sandbox, "another", now, 10)
     assert claim.lead.seq == waiting.seq

@@ -176,7 +176,7 @@ async def test_a_load_that_waits_can_be_cancelled_or_run_by_hand(here: Room, ipa
         await here.still()
     cancelled = await here.operations.cancel(await here.row(first), BY)
     assert cancelled is not None
-    again = asyncio.create_task(here.engine.rerun(second.seq))
+    again = asyncio.create_task(here.engine.rerun(second))
     await answer(here, ipaas)
     await here.release()
     assert again.result() is not None

@@ -15,9 +15,10 @@ from app.attempt import Failure, Progress
 from app.engine.memory import Memory
 from app.engine.pulse import Pulse
 from app.error_catalog import Slug
-from app.ledger import attempts, claims, replicas, reports, triggers
+from app.ledger import attempts, replicas, reports, triggers, work
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.claims import Claim
+from app.ledger.gates import Ask
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
@@ -234,7 +235,8 @@ async def test_a_rerun_that_is_just_being_accepted_gets_its_answer(here: Room) -
     here.send(change(1))
     await here.release("refused")
     held = _Held(here)
-    caller = asyncio.create_task(here.engine.rerun(1))
+    (failed,) = await here.rows()
+    caller = asyncio.create_task(here.engine.rerun(failed))
     await asyncio.sleep(0)
     draining = asyncio.create_task(here.engine.drain(20))
     await asyncio.sleep(0)
@@ -267,17 +269,17 @@ async def test_what_is_just_being_claimed_as_the_drain_begins_may_end(
     here: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not claimed for nobody, to be taken over as if it had been broken off."""
-    claim, begun, go_on = claims.claim_work, threading.Event(), threading.Event()
+    claim, begun, go_on = work.claim_work, threading.Event(), threading.Event()
 
     def slow_claim(
-        connection: Session, scopes: Sequence[str], owner: str, now: float, limit: int
-    ) -> tuple[list[Claim], list[Stored]]:
+        connection: Session, asks: Sequence[Ask], owner: str, now: float, *, careful: bool
+    ) -> work.Work:
         begun.set()
         go_on.wait(10)
-        return claim(connection, scopes, owner, now, limit)
+        return claim(connection, asks, owner, now, careful=careful)
 
     await here.database.run(_accept_promised, [change(1), change(2, customer=2)], here.now)
-    monkeypatch.setattr(claims, "claim_work", slow_claim)
+    monkeypatch.setattr(work, "claim_work", slow_claim)
     here.engine.settle()
     await asyncio.to_thread(begun.wait, 10)
     draining = asyncio.create_task(here.engine.drain(20))

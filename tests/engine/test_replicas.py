@@ -21,6 +21,7 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import Room, SlowIpaas, ask, change, record, room
 from tests.engine.test_recovery import BEATS_TO_DEATH, GONE
+from tests.ledger.support import loads
 from tests.support import SCOPE
 
 BEATS_TO_FENCE = int(replicas.FENCE_SECONDS / replicas.HEARTBEAT_SECONDS)
@@ -271,7 +272,7 @@ async def test_a_caller_whose_load_was_taken_over_gets_its_answer(tmp_path: Path
 
 def _overtake_load(connection: Session, replica: str, now: float) -> None:
     assert attempts.release_load(connection, 1, replica, now)
-    (claimed,) = claims.claim_loads(connection, SCOPE, GONE, now, 1)
+    (claimed,) = loads(connection, SCOPE, GONE, now, 1)
     entered = triggers.loaded(connection, claimed, read_record(record(1)), None, GONE, now)
     assert entered is not None
     assert entered.claim is not None

@@ -67,7 +67,7 @@ class Product:
         self.notify(people[3] | {"email_address": None})  # fails
         self.notify(people[0], scope="customer/deleted").raise_for_status()  # is skipped
         self.webhook.post("/webhooks/customers", json={"notifications": 1})  # is rejected
-        fault = {"status": 503, "retry_after": "3600", "times": None}  # nobody waits for that
+        fault = {"kind": "redirect", "retry_after": "3600", "times": None}  # nobody waits for that
         self.control.post("/faults", json=fault).raise_for_status()
         for person in people[4:]:
             self.notify(person, prefer="wait=0")

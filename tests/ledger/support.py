@@ -14,16 +14,20 @@ from sqlalchemy import select
 from app.attempt import Failure, Progress
 from app.error_catalog import Slug
 from app.ipaas.models import CustomerRecord
-from app.ledger import attempts, claims, customers, reports, triggers
+from app.ledger import attempts, claims, customers, gates, reports, triggers
 from app.ledger.attempts import AttemptResult, Finished, Terms
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.database import Database
+from app.ledger.gates import Ask
 from app.ledger.order import Wanted
+from app.ledger.ranks import Rank
 from app.ledger.session import About, Session, shared
 from app.ledger.stored import Stored, Trigger
 from app.ledger.tables import replicas, transfers
 from app.ledger.triggers import Entered, NewTransfer
+from app.ledger.work import Work, claim_work
+from app.outbound.window import Throttle
 from tests.support import SCOPE, record_of
 
 P = ParamSpec("P")
@@ -84,6 +88,30 @@ def bare(
     guid = str(uuid4())
     key = guid if trigger == "webhook" else None
     return NewTransfer(SCOPE, customer, guid, key, trigger=trigger, promised=promised, fetch=fetch)
+
+
+PLENTY = Throttle(1_000_000, 60.0)
+
+
+def ask(scope: str = SCOPE, room: int = 10, throttle: Throttle = PLENTY, need: int = 2, **more: Any) -> Ask:
+    """What a replica asks for that has told nothing yet."""
+    return Ask(scope, throttle, need, room, **more)
+
+
+def due(session: Session, scope: str, owner: str, now: float, limit: int, *, careful: bool = False) -> list[Claim]:
+    """Begin up to `limit` that are due, whatever their rank."""
+    begun: list[Claim] = []
+    for rank in Rank:
+        begun += claims.claim_due(session, scope, rank, owner, now, limit - len(begun), careful=careful)
+    return begun
+
+
+def loads(session: Session, scope: str, owner: str, now: float, limit: int) -> list[Stored]:
+    """Begin up to `limit` loads, whatever their rank."""
+    begun: list[Stored] = []
+    for rank in Rank:
+        begun += claims.claim_loads(session, scope, rank, owner, now, limit - len(begun))
+    return begun
 
 
 SUBSCRIPTION = {True: "subscribed", False: "unsubscribed", None: "not_mapped"}
@@ -192,7 +220,12 @@ class Ledger:
         return claim
 
     async def claim_due(self, limit: int = 10, owner: str = OWNER) -> list[Claim]:
-        return await self.do(claims.claim_due, SCOPE, owner, self.now, limit)
+        return await self.do(due, SCOPE, owner, self.now, limit)
+
+    async def claim_work(self, *asks: Ask, owner: str = OWNER) -> Work:
+        asked = asks or (ask(),)
+        await self.do(gates.put_up, {each.connection for each in asked})
+        return await self.do(claim_work, asked, owner, self.now)
 
     async def may_finish(
         self,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import insert
 
 from app.attempt import Failure, StampedAnswer
 from app.error_catalog import Slug
-from app.ledger import attempts, claims, customers, reports, retry_schedule
+from app.ledger import attempts, claims, customers, gates, reports, retry_schedule
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
 from app.ledger.grouping import group_of
@@ -20,6 +21,7 @@ from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import attempts as table
 from app.ledger.triggers import NewTransfer
+from app.ledger.work import claim_work
 from app.outbound import noting
 from app.outbound.noting import Call
 from tests.ledger.support import (
@@ -34,8 +36,11 @@ from tests.ledger.support import (
     TERMS,
     Halfway,
     Ledger,
+    ask,
     bare,
     change,
+    due,
+    loads,
 )
 from tests.support import SCOPE
 
@@ -45,6 +50,7 @@ NOTED = [
     Call("ipaas", "write back", 1, 1_795_000_002.5, 15.0, "timeout", None, "timed out after 15 s"),
 ]
 CALLS = noting.dump(NOTED, 0.0, str)
+T = TypeVar("T")
 MANY = [str(number) for number in range(6)]
 
 
@@ -109,27 +115,55 @@ async def test_two_that_look_for_due_work_never_get_the_same_customer(ledger: Le
     assert await ledger.statuses() == ["running"] * len(MANY)
 
 
-@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
-async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger) -> None:
+@pytest.fixture
+async def commit(ledger: Ledger) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Another replica has claimed one of two customers and one of two loads, and commits when told."""
+    await ledger.do(gates.put_up, {SCOPE})
     for customer in ("1", "2"):
         await ledger.pending(change(customer=customer, promised=True))
         await ledger.pending(bare(customer=customer, promised=True))
     halfway = Halfway()
 
     def claim_slowly(connection: Session) -> None:
-        claims.claim_work(connection, [SCOPE], OTHER, ledger.now, 2)
+        claim_work(connection, [ask(room=2)], OTHER, ledger.now)
         halfway.stop()
 
     slow = asyncio.create_task(ledger.do(claim_slowly))
     await halfway.reached.wait()
-    try:
-        async with asyncio.timeout(5):
-            begun, loads = await ledger.do(claims.claim_work, [SCOPE], OWNER, ledger.now, 10)
-    finally:
+
+    async def go_on() -> None:
         halfway.go_on.set()
         await slow
+
+    yield go_on
+    await go_on()
+
+
+async def found(work: Coroutine[Any, Any, T]) -> T:
+    """What comes of it at once: it waits for no lock."""
+    async with asyncio.timeout(5):
+        return await work
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("commit")
+async def test_nobody_waits_for_a_customer_that_another_one_locks(ledger: Ledger) -> None:
+    begun = await found(ledger.claim_due())
     assert [claim.customer.customer_id for claim in begun] == ["2"]
-    assert [each.customer_id for each in loads] == ["2"]
+    loading = await found(ledger.do(loads, SCOPE, OWNER, ledger.now, 10))
+    assert [each.customer_id for each in loading] == ["2"]
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_nobody_waits_for_a_connection_that_another_one_claims_of(
+    ledger: Ledger, commit: Callable[[], Awaitable[None]]
+) -> None:
+    """Its calls are being reserved, so its customers come later; loads need none."""
+    work = await found(ledger.claim_work())
+    assert (work.claims, [each.customer_id for each in work.loads]) == ([], ["2"])
+    await commit()
+    work = await found(ledger.claim_work())
+    assert ([claim.customer.customer_id for claim in work.claims], work.loads) == (["2"], [])
 
 
 async def test_what_is_not_due_yet_cannot_be_claimed(ledger: Ledger) -> None:
@@ -152,17 +186,18 @@ async def test_nothing_is_claimed_beside_one_that_runs(ledger: Ledger) -> None:
     assert await ledger.row(second) == second
 
 
-async def test_what_waited_longest_is_first(ledger: Ledger) -> None:
-    waiting = await ledger.waiting(change(customer="1", promised=True))
-    ledger.now += 600
+async def test_who_is_promised_comes_before_retries_and_of_these_what_waited_longest(ledger: Ledger) -> None:
+    """And a verification, which nobody waits for, after them."""
     later = await ledger.waiting(change(customer="2", promised=True))
-    accepted = await ledger.pending(change(customer="3", promised=True))
+    ledger.now -= 600
+    waiting = await ledger.waiting(change(customer="1", promised=True))
     await in_doubt(ledger, "4")
     ledger.now += 10**6
+    accepted = await ledger.pending(change(customer="3", promised=True))
     claims = [(await ledger.claim_due(1))[0] for _ in range(4)]
-    assert [claim.customer.customer_id for claim in claims] == ["3", "4", "1", "2"]
-    assert [claims[each].lead.seq for each in (0, 2, 3)] == [accepted.seq, waiting.seq, later.seq]
-    assert claims[1].verifies
+    assert [claim.customer.customer_id for claim in claims] == ["3", "1", "2", "4"]
+    assert [claim.lead.seq for claim in claims[:3]] == [accepted.seq, waiting.seq, later.seq]
+    assert [claim.verifies for claim in claims] == [False, False, False, True]
     assert await ledger.claim_due(0) == []
 
 
@@ -179,10 +214,13 @@ async def put_off(ledger: Ledger, scope: str, due: int, loads: int) -> None:
         await ledger.pending(replace(bare(customer=f"load {number}", promised=True), connection=scope))
 
 
-async def claimed_of(ledger: Ledger, *scopes: str, limit: int = 20) -> dict[str, tuple[int, int]]:
-    """By scope: how many customers and how many loads were begun."""
-    begun, loads = await ledger.do(claims.claim_work, scopes, OWNER, ledger.now, limit)
-    customers, loading = [each.customer.connection for each in begun], [each.connection for each in loads]
+async def claimed_of(ledger: Ledger, *scopes: str, room: int = 20) -> dict[str, tuple[int, int]]:
+    """By scope: how many customers and how many loads were begun, with so much room for each scope."""
+    work = await ledger.claim_work(*(ask(scope, room) for scope in scopes))
+    customers, loading = (
+        [each.customer.connection for each in work.claims],
+        [each.connection for each in work.loads],
+    )
     return {each: (customers.count(each), loading.count(each)) for each in {*customers, *loading}}
 
 
@@ -192,7 +230,7 @@ async def test_what_is_not_served_waits_and_is_begun_once_it_is(ledger: Ledger, 
     for scope in (other, served):  # it waited longer, and keeps nobody out
         await put_off(ledger, scope, 1, 1)
         ledger.now += 1
-    assert await claimed_of(ledger, served, limit=2) == {served: (1, 1)}
+    assert await claimed_of(ledger, served, room=2) == {served: (1, 1)}
     ledger.now += 10**6
     assert await claimed_of(ledger, served) == {}
     assert sorted(await ledger.statuses()) == ["accepted", "accepted", "running", "running"]
@@ -208,29 +246,13 @@ async def test_a_customer_whose_scope_is_not_served_is_not_verified_either(ledge
     assert await claimed_of(ledger, SANDBOX) == {SANDBOX: (1, 0)}
 
 
-@pytest.mark.parametrize(
-    ("here", "there", "limit", "expected"),
-    [
-        ((9, 0), (9, 0), 6, [(3, 0), (3, 0)]),
-        ((9, 0), (1, 0), 6, [(5, 0), (1, 0)]),
-        ((1, 0), (9, 0), 6, [(1, 0), (5, 0)]),
-        ((9, 9), (9, 9), 8, [(2, 2), (2, 2)]),
-        ((9, 0), (1, 1), 8, [(6, 0), (1, 1)]),
-        ((0, 9), (9, 0), 8, [(0, 4), (4, 0)]),
-        ((9, 9), (0, 9), 8, [(2, 2), (0, 4)]),
-        ((9, 0), (9, 0), 1, [(1, 0), (0, 0)]),
-        ((1, 1), (1, 1), 20, [(1, 1), (1, 1)]),
-    ],
-    ids=str,
-)
-async def test_scopes_share_the_room(
-    ledger: Ledger, here: tuple[int, int], there: tuple[int, int], limit: int, expected: list[tuple[int, int]]
-) -> None:
-    """What one leaves is the other's; the first that is given has the odd place."""
-    await put_off(ledger, SCOPE, *here)
-    await put_off(ledger, ELSEWHERE, *there)
-    found = await claimed_of(ledger, SCOPE, ELSEWHERE, limit=limit)
-    assert [found.get(each, (0, 0)) for each in (SCOPE, ELSEWHERE)] == expected
+@pytest.mark.parametrize("first", [SCOPE, ELSEWHERE])
+async def test_each_scope_has_its_own_room(ledger: Ledger, first: str) -> None:
+    """However much waits elsewhere."""
+    await put_off(ledger, SCOPE, 9, 9)
+    await put_off(ledger, ELSEWHERE, 1, 3)
+    second = ELSEWHERE if first == SCOPE else SCOPE
+    assert await claimed_of(ledger, first, second, room=4) == {SCOPE: (2, 2), ELSEWHERE: (1, 3)}
 
 
 @pytest.mark.parametrize(
@@ -251,19 +273,8 @@ async def test_due_customers_and_loads_share_the_room(
         await ledger.pending(change(customer=f"due {number}", promised=True))
     for number in range(loads):
         await ledger.pending(bare(customer=f"load {number}", promised=True))
-    begun, loading = await ledger.do(claims.claim_work, [SCOPE], OWNER, ledger.now, limit)
-    assert (len(begun), len(loading)) == expected
-
-
-@pytest.mark.parametrize("first", [SCOPE, ELSEWHERE])
-async def test_loads_of_one_scope_get_their_turn_beside_customers_of_another(ledger: Ledger, first: str) -> None:
-    """Also where there is room for one at a time."""
-    await put_off(ledger, SCOPE, 0, 4)
-    await put_off(ledger, ELSEWHERE, 4, 0)
-    second = ELSEWHERE if first == SCOPE else SCOPE
-    in_turn = [await claimed_of(ledger, *each, limit=1) for each in [(first, second), (second, first)] * 2]
-    assert in_turn.count({SCOPE: (0, 1)}) == 2
-    assert in_turn.count({ELSEWHERE: (1, 0)}) == 2
+    work = await ledger.claim_work(ask(room=limit))
+    assert (len(work.claims), len(work.loads)) == expected
 
 
 @pytest.mark.parametrize("careful", [True, False])
@@ -282,7 +293,7 @@ async def test_one_that_cannot_be_begun_keeps_nobody_else_out(
     monkeypatch.setattr(claims, "_begin_due", breaks)
 
     async def claimed() -> list[str]:
-        begun = await ledger.do(claims.claim_due, SCOPE, OWNER, ledger.now, 10, careful=careful)
+        begun = await ledger.do(due, SCOPE, OWNER, ledger.now, 10, careful=careful)
         return sorted(claim.customer.customer_id for claim in begun)
 
     if careful:
@@ -874,7 +885,7 @@ async def test_a_failure_before_any_answer_keeps_the_link(ledger: Ledger) -> Non
 
 
 async def claim_load(ledger: Ledger, owner: str = OWNER) -> Stored:
-    (claimed,) = await ledger.do(claims.claim_loads, SCOPE, owner, ledger.now, 10)
+    (claimed,) = await ledger.do(loads, SCOPE, owner, ledger.now, 10)
     return claimed
 
 
@@ -897,7 +908,7 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
         waiting = await ledger.not_loaded(loading)
         assert waiting is not None
         assert (waiting.status, waiting.loading, waiting.tries) == ("waiting", True, tries)
-        assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10) == []
+        assert await ledger.do(loads, SCOPE, OWNER, ledger.now, 10) == []
         assert waiting.next_attempt_at is not None
         ledger.now = waiting.next_attempt_at
         loading = await claim_load(ledger)
@@ -908,11 +919,11 @@ async def test_a_promised_load_is_tried_again_on_schedule(ledger: Ledger) -> Non
 async def test_a_load_is_claimed_once(ledger: Ledger) -> None:
     for customer in MANY:
         await ledger.pending(bare(customer=customer, promised=True))
-    work = (ledger.do(claims.claim_loads, SCOPE, f"replica-{number}", ledger.now, 4) for number in range(4))
+    work = (ledger.do(loads, SCOPE, f"replica-{number}", ledger.now, 4) for number in range(4))
     found = [each for loads in await asyncio.gather(*work) for each in loads]
-    found += await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10)
+    found += await ledger.do(loads, SCOPE, OWNER, ledger.now, 10)
     assert sorted(each.customer_id or "" for each in found) == MANY
-    assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 0) == []
+    assert await ledger.do(loads, SCOPE, OWNER, ledger.now, 0) == []
 
 
 async def test_a_load_that_is_released_is_due_and_promised(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.ledger import bulk, claims, reports, statistics
+from app.ledger import bulk, reports, statistics
 from app.ledger.reports import Filter
 from app.ledger.stored import Stored, hash_email
 from app.ledger.tables import DAY, sync_items
@@ -25,6 +25,7 @@ from tests.ledger.support import (
     bare,
     change,
     changed,
+    loads,
 )
 from tests.support import SCOPE
 
@@ -83,8 +84,8 @@ async def test_with_fetching_each_record_is_loaded_first(ledger: Ledger) -> None
     seqs = await add(ledger, "1", "2")
     assert [(await ledger.row(seq)).loading for seq in seqs] == [True, True]
     assert await ledger.claim_due() == []
-    loads = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10)
-    assert [each.seq for each in loads] == seqs
+    begun = await ledger.do(loads, SCOPE, OWNER, ledger.now, 10)
+    assert [each.seq for each in begun] == seqs
 
 
 async def test_a_sync_is_applied_with_what_waits_and_ends_with_it(ledger: Ledger) -> None:
@@ -114,7 +115,7 @@ async def test_cancelling_a_sync_leaves_a_no_that_waits(ledger: Ledger, *, fetch
     no = await ledger.waiting(change(9, consent=False, promised=True))
     (mine,) = await add(ledger, CUSTOMER, fetch=fetch)
     if fetch:
-        (loading,) = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 1)
+        (loading,) = await ledger.do(loads, SCOPE, OWNER, ledger.now, 1)
         await ledger.loaded(loading, 9, owner=None)
         assert (await ledger.row(no)).superseded_by == (await ledger.row(mine)).id
     await cancel(ledger)

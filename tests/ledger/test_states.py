@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import attempts, claims, reports, rows, triggers
+from app.ledger import attempts, reports, rows, triggers
 from app.ledger.claims import Claim
 from app.ledger.session import Session
 from app.ledger.stored import Stored, new_id
 from app.ledger.tables import FINAL, OPEN, transfers
-from tests.ledger.support import OWNER, REFUSED, RETRYABLE, START, Ledger, bare, change
+from tests.ledger.support import OWNER, REFUSED, RETRYABLE, START, Ledger, bare, change, loads
 from tests.support import SCOPE
 
 
@@ -159,7 +159,7 @@ async def by_claim(ledger: Ledger, reached: Reached) -> None:
 
 
 async def by_claim_to_load(ledger: Ledger, _reached: Reached) -> None:
-    await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now + 10**6, 100)
+    await ledger.do(loads, SCOPE, OWNER, ledger.now + 10**6, 100)
 
 
 async def by_success(ledger: Ledger, reached: Reached) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.ledger import attempts, claims, reports, retention, triggers
+from app.ledger import attempts, reports, retention, triggers
 from app.ledger.session import Session
 from app.ledger.stored import Stored, Trigger
 from app.ledger.triggers import Entered, NewTransfer
@@ -27,6 +27,7 @@ from tests.ledger.support import (
     change,
     changed,
     date,
+    loads,
 )
 from tests.support import SCOPE
 
@@ -632,13 +633,18 @@ async def test_a_run_by_hand_that_loads_never_sends_something_older(ledger: Ledg
 
 
 async def test_what_is_loaded_while_another_runs_waits_for_its_turn(ledger: Ledger) -> None:
+    """Its load was an attempt of its own, which is told."""
     loading = await ledger.loading()
     running = await ledger.begun(change(5))
     entered = await ledger.loaded(loading, 6)
     assert (entered.claim, entered.transfer.status, entered.transfer.loading) == (None, "accepted", False)
-    assert (entered.transfer.attempts, entered.transfer.owner) == (0, None)
+    assert (entered.transfer.attempts, entered.transfer.owner) == (1, None)
+    assert await ledger.outcomes(loading) == [(1, "loaded")]
     await ledger.finish(running)
-    assert (await ledger.claim()).lead.seq == loading.seq
+    claim = await ledger.claim()
+    assert (claim.lead.seq, claim.lead.attempts) == (loading.seq, 2)
+    await ledger.finish(claim)
+    assert await ledger.outcomes(loading) == [(1, "loaded"), (2, "succeeded")]
 
 
 async def test_a_loaded_record_takes_over_promises(ledger: Ledger) -> None:
@@ -651,7 +657,7 @@ async def test_a_loaded_record_takes_over_promises(ledger: Ledger) -> None:
 async def test_what_was_taken_over_keeps_no_record_that_comes_late(ledger: Ledger) -> None:
     late = await ledger.loading()
     assert await ledger.do(attempts.release_load, late.seq, OWNER, ledger.now)
-    (again,) = await ledger.do(claims.claim_loads, SCOPE, OTHER, ledger.now, 1)
+    (again,) = await ledger.do(loads, SCOPE, OTHER, ledger.now, 1)
     await ledger.loaded(again, 5, owner=OTHER)
     kept = await ledger.row(late)
     assert await ledger.may_load(late, 4) is None
@@ -690,7 +696,7 @@ async def test_what_waits_to_be_loaded_can_be_cancelled(ledger: Ledger) -> None:
     await ledger.cancel(await ledger.pending(bare(promised=True)))
     assert await ledger.statuses() == ["waiting", "cancelled"]
     assert (await ledger.wanted()).id == waiting.id
-    assert await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 10) == []
+    assert await ledger.do(loads, SCOPE, OWNER, ledger.now, 10) == []
 
 
 @pytest.mark.parametrize("state", ["accepted", "waiting"])
@@ -767,7 +773,7 @@ async def test_a_cancelled_sync_leaves_what_waited(ledger: Ledger) -> None:
     for fetch in (False, True):
         sync = await ledger.pending(bare("sync", promised=True, fetch=fetch))
         if fetch:
-            (sync,) = await ledger.do(claims.claim_loads, SCOPE, OWNER, ledger.now, 1)
+            (sync,) = await ledger.do(loads, SCOPE, OWNER, ledger.now, 1)
             sync = (await ledger.loaded(sync, 5, consent=False, owner=None)).transfer
             assert_superseded(await ledger.row(no), sync)
         await ledger.cancel(sync)

@@ -18,6 +18,7 @@ PAGES = (
     "/monitoring/errors",
     "/monitoring/syncs",
     "/monitoring/rejections",
+    "/monitoring/connections",
     "/monitoring/settings",
 )
 REFUSED = reply(401, {"message": "The API key you supplied is not valid."})

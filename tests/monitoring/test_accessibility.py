@@ -25,6 +25,7 @@ PATHS = (
     "/monitoring/syncs",
     "{sync}",
     "/monitoring/rejections",
+    "/monitoring/connections",
     "/monitoring/settings",
     "/monitoring/nothing",
 )

@@ -10,7 +10,7 @@ import httpx
 
 from tests.api.test_connections import EU, US, stores
 from tests.monitoring.support import Pages, text_of
-from tests.support import STAMPED_URL, WEBHOOK, Wire, envelope, notification, reply
+from tests.support import STAMPED_URL, VIEWER_KEY, WEBHOOK, Wire, envelope, notification, reply
 
 __all__ = ["stores"]  # the fixture
 
@@ -39,7 +39,7 @@ async def test_the_switch_is_on_every_page_and_kept_in_the_address(stores: Calla
             assert f'<a href="{path}?connection=1797" aria-current="true">1797</a>' in page
             assert '<a href="/monitoring/transfers?connection=1797"' in page
             navigation = page[page.index("<nav") : page.index("</nav>")]
-            assert navigation.count("?connection=1797") == navigation.count("<a href=") == 6
+            assert navigation.count("?connection=1797") == navigation.count("<a href=") == 7
 
 
 async def test_one_store_has_no_switch(bridge: Callable[..., Any]) -> None:
@@ -104,3 +104,35 @@ async def test_a_sync_asks_whose_customers_they_are(stores: Callable[..., Any]) 
     assert without.status_code == 422
     assert "Choose the connection" in without.text
     assert started.status_code == 303
+
+
+async def test_a_connection_is_paused_and_resumed_on_its_page(stores: Callable[..., Any]) -> None:
+    where = "/monitoring/connections"
+    async with stores(viewer_api_key=VIEWER_KEY) as client:
+        pages = Pages(client, Wire())
+        await pages.sign_in()
+        flows = text_of((await pages.get(where)).text)
+        paused = await pages.post(f"{where}/1796/pause", reason="Stock-taking")
+        shown = text_of((await pages.get(where)).text)
+        narrowed = text_of((await pages.get(f"{where}?connection=1797")).text)
+        overview = text_of((await pages.get("/monitoring")).text)
+        accepted = await client.post(WEBHOOK, json=envelope(notification(destination="1796")), headers=US)
+        story = text_of((await pages.get(f"/monitoring{accepted.headers['Location']}")).text)
+        assert (await pages.post(f"{where}/9/pause")).status_code == 404
+        assert (await pages.get(f"{where}/1796/pause")).headers["Location"] == f"{where}#1796"
+        viewer = Pages(client, Wire())
+        await viewer.sign_in(VIEWER_KEY)
+        looked_at = (await viewer.get(where)).text
+        await pages.sign_in()
+        resumed = await pages.post(f"{where}/1796/resume")
+        again = text_of((await pages.get(where)).text)
+    assert flows.count(" Flows ") == 2
+    assert (paused.status_code, paused.headers["Location"]) == (303, where)
+    assert "Paused by hand Waits, for the connection is paused by hand since" in shown
+    assert ("Stock-taking" in shown, "Stock-taking" in narrowed) == (True, False)
+    assert "Calls to Stamped.io US store paused" in overview
+    assert "Stock-taking" in story
+    assert "Stock-taking" in looked_at
+    assert "<form" not in looked_at.partition("<main")[2]
+    assert resumed.status_code == 303
+    assert again.count(" Flows ") == 2

@@ -73,12 +73,12 @@ async def test_monitoring_shows_the_wait_that_stamped_asked_for(bridge: BridgeFa
     clock = FakeClock()
     wire = Wire(add=reply(429, {"message": "Too many requests"}, headers={"Retry-After": "120"}))
     async with signed_in(bridge, wire, clock=clock) as pages:
-        assert "Throttle Stamped.io does not ask to wait" in await text(pages, "/monitoring")
+        assert "Calls to Stamped.io flow" in await text(pages, "/monitoring")
         await pages.webhook()
         clock.advance(100)
-        assert "Throttle Stamped.io asks to wait until" in await text(pages, "/monitoring")
+        assert "Calls to Stamped.io default throttled until" in await text(pages, "/monitoring")
         clock.advance(21)
-        assert "Throttle Stamped.io does not ask to wait" in await text(pages, "/monitoring")
+        assert "Calls to Stamped.io flow" in await text(pages, "/monitoring")
 
 
 async def test_one_transfer_tells_its_story(bridge: BridgeFactory) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ ASYNC = {"Prefer": "respond-async"}
 TIMEOUT = 15.0
 STEP = TIMEOUT / 1.5  # so that time never jumps over the moment at which something is to happen
 RETRY_UNIT = 3.0
+_OPEN = ("accepted", "waiting", "running")
 _OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
 
@@ -249,15 +251,23 @@ class World:
         (await self.operate("POST", f"{where}/cancel")).raise_for_status()
 
     async def is_at_rest(self, where: str) -> bool:
-        return (await self.show(where))["status"] not in {"accepted", "running"}
+        return self._waits_for_time(await self.show(where))
 
     async def at_rest(self) -> bool:
         """Nothing is under way, or is about to be, until time passes."""
-        return not any([await self.transfers(status=status) for status in ("accepted", "running")])
+        open_now = [each for status in ("accepted", "running") for each in await self.transfers(status=status)]
+        return all(map(self._waits_for_time, open_now))
+
+    def _waits_for_time(self, shown: dict[str, Any]) -> bool:
+        """It has ended, or its next try, or the end of a pause, is still to come."""
+        if shown["status"] not in {"accepted", "running"}:
+            return True
+        until = shown["next_attempt_at"]
+        return until is not None and datetime.fromisoformat(until) > self.clock.now()
 
     async def all_ended(self) -> bool:
         """Nothing is left to do, however much time passes."""
-        return await self.at_rest() and not await self.transfers(status="waiting")
+        return not [each for status in _OPEN for each in await self.transfers(status=status)]
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
@@ -279,7 +289,7 @@ class World:
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             self.clock.advance(min(STEP, end - self.clock.monotonic()))
-            await asyncio.sleep(0.01)  # the dispatcher's look, made short by the fixture
+            await asyncio.sleep(0.02)  # the dispatcher's look, made short by the fixture
             await self.until(self.at_rest)
 
     async def up(self) -> None:
@@ -287,7 +297,7 @@ class World:
         self.stamped.down = False
         await self.until(self.at_rest)
         for _ in range(40):
-            if not await self.transfers(status="waiting"):
+            if await self.all_ended():
                 break
             await self.pass_time(20 * RETRY_UNIT)
         await self.pass_time(5 * TIMEOUT)

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("doubt", sa.Text(), nullable=True),
         sa.Column("verify_at", sa.Float(), nullable=True),
         sa.Column("due_at", sa.Float(), nullable=True),
+        sa.Column("rank", sa.Integer(), server_default="1", nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("sending", sa.String(), nullable=True),
         sa.Column("runs", sa.Integer(), nullable=False),
@@ -53,7 +54,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_customers_due",
         "customers",
-        ["connection", "due_at"],
+        ["connection", "rank", "due_at"],
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
@@ -78,6 +79,19 @@ def upgrade() -> None:
         ["connection", "verify_at"],
         sqlite_where=sa.text("verify_at IS NOT NULL"),
         postgresql_where=sa.text("verify_at IS NOT NULL"),
+    )
+    op.create_table(
+        "gates",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("calls", sa.Text(), nullable=True),
+        sa.Column("throttled_at", sa.Float(), nullable=True),
+        sa.Column("throttled_until", sa.Float(), nullable=True),
+        sa.Column("down_at", sa.Float(), nullable=True),
+        sa.Column("probe_at", sa.Float(), nullable=True),
+        sa.Column("probes", sa.Integer(), nullable=False),
+        sa.Column("paused_at", sa.Float(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("connection"),
     )
     op.create_table(
         "rejections",
@@ -167,6 +181,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.Float(), nullable=True),
+        sa.Column("rank", sa.Integer(), server_default="1", nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("action", sa.String(), nullable=True),
         sa.Column("external_id", sa.String(), nullable=True),
@@ -207,7 +222,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_transfers_loading",
         "transfers",
-        ["connection", "next_attempt_at"],
+        ["connection", "rank", "next_attempt_at"],
         sqlite_where=sa.text("loading"),
         postgresql_where=sa.text("loading"),
     )

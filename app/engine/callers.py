@@ -1,0 +1,206 @@
+"""Callers: their transfers are entered, begin at once where it is their turn, and are waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.engine.tasks import wait_at_most
+from app.ledger import reports, triggers
+from app.ledger.faults import DatabaseGone
+from app.ledger.ranks import Rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.attempt import Progress
+    from app.clock import Clock
+    from app.connections import Connections
+    from app.engine.gates import Gates
+    from app.engine.pulse import Pulse
+    from app.engine.runner import Runner
+    from app.engine.tasks import Tasks, Watch, Watchers
+    from app.engine.turnstile import Reservation
+    from app.ledger.database import Database
+    from app.ledger.stored import Stored
+    from app.ledger.trail import By
+    from app.ledger.triggers import Entered, NewTransfer
+
+    _Look = Callable[[Stored], Watch]
+
+T = TypeVar("T")
+_ELSEWHERE_SECONDS = 0.25  # how often a caller looks for what another replica runs
+
+
+class NotTaking(Exception):
+    """The engine is starting, stopping or cut off from its database, and takes no new transfers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A transfer as its caller learns of it; `replayed`: it had ended before this call."""
+
+    transfer: Stored
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Whether it is a transfer's turn: it begins under `owner`, with these calls; or it waits, or is promised."""
+
+    owner: str | None = None
+    promised: bool = False
+    reservation: Reservation | None = None
+
+
+_LATER = _Turn(promised=True)
+
+
+class Callers:
+    """One that stops waiting never cancels its transfer. `settle` learns what ended, or waits, by itself."""
+
+    def __init__(  # noqa: PLR0913 - what they stand on
+        self,
+        connections: Connections,
+        database: Database,
+        clock: Clock,
+        pulse: Pulse,
+        gates: Gates,
+        runner: Runner,
+        watchers: Watchers,
+        entering: Tasks,
+        settle: Callable[..., None],
+    ) -> None:
+        self._connections = connections
+        self._database = database
+        self._clock = clock
+        self._pulse = pulse
+        self._gates = gates
+        self._runner = runner
+        self._watchers = watchers
+        self._entering = entering
+        self._settle = settle
+        self.given_up = asyncio.Event()
+        """Nobody waits any longer: the service stops."""
+
+    async def run(self, news: list[NewTransfer], wait_seconds: float) -> list[Outcome]:
+        """Each transfer's outcome, in order; what has not ended in `wait_seconds` is promised, and goes on.
+
+        What certainly begins later is promised at once. Raises NotTaking.
+        """
+        deadline = self._clock.monotonic() + wait_seconds
+        with self._watchers.watching() as watch:
+            entered = await asyncio.shield(self._entering.start(self._accept(news, watch, deadline)))
+            if len(entered) == 1:  # as nearly always: no task for it
+                return [await self._outcome(*entered[0], deadline)]
+            return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
+
+    async def rerun(self, transfer: Stored, wait_seconds: float, by: By | None) -> Outcome | None:
+        """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
+        deadline = self._clock.monotonic() + wait_seconds
+        with self._watchers.watching() as watch:
+            entered = await asyncio.shield(self._entering.start(self._rerun(transfer, watch, deadline, by)))
+            return await self._outcome(*entered, deadline) if entered else None
+
+    def begin(
+        self,
+        entered: Entered,
+        deadline: float,
+        reservation: Reservation | None,
+        progress: Progress | None = None,
+    ) -> None:
+        """What its trigger came to is under way from here on."""
+        if entered.claim is not None:
+            calls = reservation or self._gates.at(entered.transfer.connection).hand_out(0)
+            self._runner.attempt(entered.claim, deadline, calls, progress)
+        elif reservation is not None:
+            reservation.close()
+        if entered.loads:
+            self._runner.load(entered.transfer, deadline)
+        if entered.ended or entered.transfer.status == "accepted":
+            self._settle(*entered.ended)
+
+    async def _turn(self, scope: str, deadline: float, *, calls: bool) -> _Turn:
+        """`calls`: whether it begins with an attempt. Raises LookupError and DatabaseGone."""
+        left = deadline - self._clock.monotonic()
+        if left <= 0 or self._gates.is_late(scope, left):
+            return _LATER
+        if not calls:
+            return _Turn(self._pulse.replica)
+        reservation = await self._gates.reserve(scope)
+        return _Turn(self._pulse.replica if reservation else None, reservation=reservation)
+
+    async def _accept(self, news: list[NewTransfer], watch: _Look, deadline: float) -> list[tuple[Entered, Watch]]:
+        entered = []
+        try:
+            for new in news:
+                mapping = self._connections.of(new.connection).mapping
+                consent = mapping.readable_consent(new.record) if new.record else None
+                calls = new.skip_reason is None and not new.is_loaded_first
+                turn = await self._turn(new.connection, deadline, calls=calls)
+                complete = replace(new, promised=turn.promised, consent=consent)
+                each = await self._enter(turn, triggers.accept, complete, turn.owner, self._pulse.now())
+                entered.append((each, self._go_on(each, watch, deadline, turn)))
+        except (DatabaseGone, LookupError):  # the latter: its connection has left while the request arrived
+            raise NotTaking from None
+        return entered
+
+    async def _rerun(
+        self, transfer: Stored, watch: _Look, deadline: float, by: By | None
+    ) -> tuple[Entered, Watch] | None:
+        fetches = self._connections.fetches()
+        if transfer.connection not in fetches:
+            return None
+        try:
+            turn = await self._turn(transfer.connection, deadline, calls=True)
+            terms = (transfer.seq, turn.owner, self._pulse.now())
+            more = {"fetch": fetches, "promised": turn.promised, "by": by}
+            entered = await self._enter(turn, triggers.rerun, *terms, **more)
+        except (DatabaseGone, LookupError):
+            raise NotTaking from None
+        if entered is None:
+            return None
+        return entered, self._go_on(entered, watch, deadline, turn)
+
+    async def _enter(self, turn: _Turn, work: Callable[..., T], *args: Any, **more: Any) -> T:
+        """What is not entered needs no calls."""
+        entered: T | None = None
+        try:
+            entered = found = await self._database.run(work, *args, **more)
+        finally:
+            if entered is None and turn.reservation is not None:
+                turn.reservation.close()
+        return found
+
+    def _go_on(self, entered: Entered, watch: _Look, deadline: float, turn: _Turn) -> Watch:
+        """It is watched from the first moment on; what somebody else may change is looked at once more."""
+        look = watch(entered.transfer)
+        if entered.claim is None and not entered.loads:
+            look.tell(None)
+        self.begin(entered, deadline, turn.reservation)
+        return look
+
+    async def _outcome(self, entered: Entered, watch: Watch, deadline: float) -> Outcome:
+        try:
+            if entered.replayed:
+                return Outcome(entered.transfer, replayed=True)
+            transfer = await self._wait(entered.transfer, watch, deadline)
+            if not transfer.is_final and not (transfer.promised and transfer.rank != Rank.CALLER):
+                transfer = await self._database.run(triggers.promise, transfer.seq)
+        except DatabaseGone:
+            raise NotTaking from None
+        return Outcome(self._gates.explain(transfer))
+
+    async def _wait(self, transfer: Stored, watch: Watch, deadline: float) -> Stored:
+        """Until it ended, waits for its next try, is certain to begin later, or the deadline came."""
+        while not transfer.is_final and transfer.status != "waiting":
+            left = deadline - self._clock.monotonic()
+            is_late = transfer.status == "accepted" and self._gates.is_late(transfer.connection, left)
+            if left <= 0 or is_late or self.given_up.is_set():
+                break
+            here = self._runner.runs(transfer)
+            await wait_at_most(watch.changed, left if here else min(left, _ELSEWHERE_SECONDS))
+            news = watch.take()
+            transfer = news if news is not None else await self._database.read(reports.by_seq, transfer.seq)
+        return transfer
