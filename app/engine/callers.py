@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,13 +123,15 @@ class Callers:
             self._settle(*entered.ended)
 
     async def _turn(self, scope: str, deadline: float, *, calls: bool) -> _Turn:
-        """`calls`: whether it begins with an attempt. Raises LookupError and DatabaseGone."""
+        """`calls`: whether it begins with an attempt. Raises LookupError."""
         left = deadline - self._clock.monotonic()
         if left <= 0 or self._gates.is_late(scope, left):
             return _LATER
         if not calls:
             return _Turn(self._pulse.replica)
-        reservation = await self._gates.reserve(scope)
+        reservation = None
+        with suppress(DatabaseGone):  # or another replica stands still at the gate; what comes next will tell
+            reservation = await self._gates.reserve(scope)
         return _Turn(self._pulse.replica if reservation else None, reservation=reservation)
 
     async def _accept(self, news: list[NewTransfer], watch: _Look, deadline: float) -> list[tuple[Entered, Watch]]:
@@ -186,7 +189,8 @@ class Callers:
             if entered.replayed:
                 return Outcome(entered.transfer, replayed=True)
             transfer = await self._wait(entered.transfer, watch, deadline)
-            if not transfer.is_final and not (transfer.promised and transfer.rank != Rank.CALLER):
+            is_callers = not transfer.promised or transfer.rank == Rank.CALLER
+            if is_callers and not transfer.is_final:
                 transfer = await self._database.run(triggers.promise, transfer.seq)
         except DatabaseGone:
             raise NotTaking from None
