@@ -171,13 +171,15 @@ class Gates:
             self._up |= new
 
     def _room(self, here: Turnstile, running: Mapping[str, int]) -> int:
-        """None where the ledger is still to learn why nothing may begin."""
-        return 0 if here.changed else self._at_once(here.scope) - running.get(here.scope, 0)
+        """None where the ledger is still to learn why nothing may begin, or what has begun waits for a call."""
+        return 0 if here.changed or here.wanting else self._at_once(here.scope) - running.get(here.scope, 0)
 
     def _at_once(self, scope: str) -> int:
         return max(1, self._connections.of(scope).settings.stamped_concurrent_connections // 2)
 
-    async def _lease(self, here: Turnstile, most: int, least: int, *, leaves: bool = False) -> bool:
+    async def _lease(
+        self, here: Turnstile, most: int, least: int, *, leaves: bool = False, has_begun: bool = False
+    ) -> bool:
         async with self._telling:
             if here.holds(least):  # who was first has got some for all
                 return True
@@ -185,7 +187,7 @@ class Gates:
             if leaves and not ask.tells:
                 return False
             terms = (ask, most, least, self._pulse.replica, self._pulse.now())
-            gate, taken = await self._database.run(gates.lease, *terms)
+            gate, taken = await self._database.run(gates.lease, *terms, has_begun=has_begun)
             here.told(ask)
             here.hold(taken)
         self._see(here, gate, version)
@@ -194,7 +196,7 @@ class Gates:
     async def _one_more(self, here: Turnstile) -> bool:
         """For an attempt that has begun; whether there is one, else a little time has passed."""
         with suppress(DatabaseGone):
-            if await self._lease(here, 1, 1):
+            if await self._lease(here, 1, 1, has_begun=True):
                 return True
         await self._clock.sleep(_AGAIN_SECONDS)
         return False

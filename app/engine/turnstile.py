@@ -68,6 +68,8 @@ class Turnstile:
         """What is still to be kept in the ledger."""
         self.queues = False
         """Callers wait that came before."""
+        self.wanting: list[Reservation] = []
+        """Attempts that have begun and wait for one more call, in their order."""
         self._free = 0
         self._reserved = 0
         self._used: dict[float, int] = {}
@@ -114,7 +116,7 @@ class Turnstile:
 
     def take(self) -> Reservation | None:
         """The calls of one attempt, of what is held. None = it does not begin, or `more` of them are to be had."""
-        if self._free < self.need or self.is_shut:
+        if self._free < self.need or self.is_shut or self.wanting:
             return None
         self._free -= self.need
         return self.hand_out(self.need)
@@ -236,9 +238,13 @@ class Reservation:
         if self._left:
             self._left -= 1
             return
-        while not turnstile.one_more():
-            if not await turnstile.more(turnstile) and turnstile.is_shut and not self._probes:
-                raise Paused
+        turnstile.wanting.append(self)
+        try:
+            while not (turnstile.wanting[0] is self and turnstile.one_more()):
+                if not await turnstile.more(turnstile) and turnstile.is_shut and not self._probes:
+                    raise Paused
+        finally:
+            turnstile.wanting.remove(self)
 
     def end(self, error: CallError | None, *, given_up: bool = False) -> None:
         """After it."""

@@ -34,16 +34,22 @@ _NOW, _BEFORE = bindparam("now", type_=Float), bindparam("before", type_=Float)
 _RANK, _MOST = bindparam("rank", type_=Integer), bindparam("most", type_=Integer)
 
 
-def _due_customers(*due: ColumnElement[bool], order: ColumnElement[Any]) -> tuple[Query, Query]:
+def _due_customers(
+    *due: ColumnElement[bool], order: ColumnElement[Any] | tuple[ColumnElement[Any], ...]
+) -> tuple[Query, Query]:
     """To begin them, and whether there are any."""
     mine = and_(table.c.connection == _SCOPE, table.c.owner.is_(None), *due)
-    begun = select(table).where(mine).order_by(order).limit(_MOST).with_for_update(skip_locked=True)
+    by = order if isinstance(order, tuple) else (order,)
+    begun = select(table).where(mine).order_by(*by).limit(_MOST).with_for_update(skip_locked=True)
     return Query(begun), Query(select(table.c.customer_id).where(mine).limit(_MOST))
 
 
 _DUE, _WAITS = _due_customers(table.c.rank == _RANK, table.c.due_at <= _NOW, order=table.c.due_at)
 _DUE_TO_PROBE, _ = _due_customers(
-    table.c.rank == _RANK, table.c.due_at <= _NOW, table.c.due_at < _BEFORE, order=table.c.due_at.desc()
+    table.c.rank == _RANK,
+    table.c.due_at <= _NOW,
+    table.c.due_at < _BEFORE,
+    order=(table.c.due_at >= 0.0, table.c.due_at.desc()),  # what was never tried, the newest first
 )
 _DUE_TO_VERIFY, _WAITS_TO_BE_VERIFIED = _due_customers(
     table.c.due_at.is_(None), table.c.verify_at <= _NOW, order=table.c.verify_at

@@ -110,16 +110,16 @@ def write(session: Session, gate: Gate) -> None:
     session.update(gates, {"connection": gate.connection}, values)
 
 
-def lease(  # noqa: PLR0913 - whose calls, and how many
-    session: Session, ask: Ask, most: int, least: int, owner: str, now: float
+def lease(  # noqa: PLR0913 - whose calls, how many, and what for
+    session: Session, ask: Ask, most: int, least: int, owner: str, now: float, *, has_begun: bool = False
 ) -> tuple[Gate, int]:
     """Reserve calls for what begins at once: up to `most`, or none where `least` are not left.
 
-    Less than an attempt needs is for one that has begun, and comes before all others.
+    For an attempt that `has_begun` also those that were set aside for others.
     """
     gate = _one(session, ask, now, owner)
     gate.settle(ask, owner)
-    taken = gate.window.take(owner, most, least, now, aside=least >= ask.need)
+    taken = gate.window.take(owner, most, least, now, aside=not has_begun)
     write(session, gate)
     return gate, taken
 
