@@ -33,6 +33,7 @@ from app.clock import Clock
 from app.engine import Engine, dispatcher, entry
 from app.ledger import customers, engines, replicas
 from app.ledger.session import Session
+from app.outbound import pauses
 from app.outbound.http_client import JsonClient
 from app.sandbox import SANDBOX_STORE_HASH, create_sandbox
 from app.sandbox.faults import Fault, Faults
@@ -188,6 +189,7 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
     replicas.FENCE_SECONDS = options.get("fence", replicas.FENCE_SECONDS)
     dispatcher._LOOK_SECONDS = options.get("look", dispatcher._LOOK_SECONDS)
     entry._LOOK_SECONDS = options.get("entry_look", entry._LOOK_SECONDS)
+    pauses._FIRST_PROBE = options.get("probe", pauses._FIRST_PROBE)
     engines.IDLE_MS = options.get("idle_ms", engines.IDLE_MS)
     engines.LOCK_MS = options.get("lock_ms", engines.LOCK_MS)
     if "clock_off" in options:

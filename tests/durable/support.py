@@ -24,7 +24,14 @@ from tests.support import IPAAS_TOKEN, OPERATOR_KEY, WEBHOOK, WEBHOOK_KEY
 ROOT = Path(__file__).parents[2]
 ASYNC = {"Prefer": "respond-async"}
 # so short that a test of what takes half a minute in the product ends; their proportions are the product's
-SHORT: dict[str, Any] = {"heartbeat": 0.25, "dead_after": 3.0, "fence": 2.0, "look": 0.25, "entry_look": 0.5}
+SHORT: dict[str, Any] = {
+    "heartbeat": 0.25,
+    "dead_after": 3.0,
+    "fence": 2.0,
+    "look": 0.25,
+    "entry_look": 0.5,
+    "probe": 0.5,
+}
 OPEN = ("accepted", "running", "waiting")
 _LONGEST_SECONDS = 20.0
 _POLL_SECONDS = 0.01

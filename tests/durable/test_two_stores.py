@@ -11,7 +11,7 @@ import httpx
 
 from app.sandbox import SANDBOX_STORE_HASH
 from tests.durable.conftest import BridgeFactory
-from tests.durable.support import ASYNC, Nursery, StandIn, open_stand_in, until
+from tests.durable.support import ASYNC, SHORT, Nursery, StandIn, open_stand_in, until
 from tests.support import WEBHOOK
 
 CUSTOMERS, CHANGES = 30, 3
@@ -53,7 +53,7 @@ async def test_nothing_of_two_stores_ever_mixes(
     file.write_text(
         "".join(_CONNECTION.format(id=store, url=there[store].url, store=hashes[store]) for store in STORES)
     )
-    bridge = await start_bridge(database_url, None, CONNECTIONS_FILE=str(file), **SETTINGS)
+    bridge = await start_bridge(database_url, SHORT, CONNECTIONS_FILE=str(file), **SETTINGS)
     for each in there.values():
         await each.answers_after(0.01, permille=150, late=0.2)
 
