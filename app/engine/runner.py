@@ -233,20 +233,21 @@ class Runner:
             given = (record, consent, claimed.owner if is_mine else None, self._pulse.now(), told)
             return await self._database.run(triggers.loaded, claimed, *given)
 
+        entered = None
         try:
             entered = await self._until_written(enter)
         except Exception:
             log.exception("a loaded record cannot be kept")
             result = AttemptResult(Progress(), self._pulse.now(), _BROKEN, calls=told)
             await self._not_loaded(claimed, result, progress.seconds["load"])
-            entered = None
+            return
+        finally:  # also where it is cancelled: what nobody goes on with needs no calls
+            if entered is None and calls is not None:
+                calls.close()
+        if entered is None:
+            self._ports.lost(claimed, None)
         else:
-            if entered is None:
-                self._ports.lost(claimed, None)
-        if entered is not None:
             self._ports.loaded(entered, progress, calls)
-        elif calls is not None:
-            calls.close()
 
     async def _not_loaded(self, claimed: Stored, result: AttemptResult, seconds: float) -> None:
         failed = await self._kept(attempts.not_loaded, claimed, claimed.connection, result)

@@ -165,9 +165,8 @@ class Turnstile:
 
     def may_call(self, *, probes: bool) -> bool:
         """Whether an attempt that has begun goes on. A pause by hand lets it end."""
-        pauses, now = self.gate.pauses, self._pulse.now()
-        is_throttled = pauses.throttled_until is not None and pauses.throttled_until > now
-        return not is_throttled and (probes or pauses.down_at is None)
+        pauses = self.gate.pauses
+        return not pauses.is_throttled(self._pulse.now()) and (probes or pauses.down_at is None)
 
     def ask(self, room: int = 0, *, leaves: bool = False) -> Ask:
         """What the ledger is told. What is free is given back where others wait for it, or nobody needs it."""

@@ -54,6 +54,11 @@ class AttemptResult:
     paused: bool = False
 
     @property
+    def ways(self) -> dict[str, str]:
+        """How it went, as it is kept: the seconds of its steps, and its calls."""
+        return {"steps": json.dumps(self.progress.seconds), "calls": self.calls}
+
+    @property
     def is_well(self) -> bool:
         """Whether all was done."""
         return self.failure is None and not self.paused
@@ -155,7 +160,7 @@ def still_loads(transfer: Stored, claimed: Stored) -> bool:
 def _succeeded(session: Session, claimed: Claim, result: AttemptResult) -> tuple[Stored, ...]:
     """Rule 4: the one whose record was sent, and those that brought none, succeeded; others were superseded."""
     progress, sent = result.progress, claimed.customer.wanted.id
-    ways = {"steps": json.dumps(progress.seconds), "calls": result.calls}
+    ways = result.ways
     settled = []
     for transfer in claimed.covered:
         if transfer.id == sent or transfer.brings_nothing:
@@ -202,9 +207,7 @@ def _record_failure(session: Session, transfer: Stored, result: AttemptResult, t
     if again is not None:
         values |= {"next_attempt_at": again, "finished_at": None, "rank": after_failure(transfer.rank)}
         values |= {"loading": transfer.loading, "before": transfer.before}
-    steps = json.dumps(progress.seconds)
-    failed = values["failure"]
-    rows.add_attempt(session, transfer, now, "failed", failure=failed, steps=steps, calls=result.calls)
+    rows.add_attempt(session, transfer, now, "failed", failure=values["failure"], **result.ways)
     return rows.change(session, transfer, values)
 
 
@@ -219,8 +222,7 @@ def _record_pause(session: Session, transfer: Stored, result: AttemptResult) -> 
     """It is due again as soon as its connection flows: no try is used up, and nobody was told of an error."""
     values = rows.paused(result.finished_at) | {"external_id": result.progress.external_id}
     failure = dump_failure(result.failure)
-    ways = {"steps": json.dumps(result.progress.seconds), "calls": result.calls}
-    rows.add_attempt(session, transfer, result.finished_at, _why_paused(result), failure=failure, **ways)
+    rows.add_attempt(session, transfer, result.finished_at, _why_paused(result), failure=failure, **result.ways)
     return rows.change(session, transfer, values)
 
 

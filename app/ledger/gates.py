@@ -85,9 +85,10 @@ def lock(
     """
     if not throttles:
         return {}
-    if wait:
-        put_up(session, throttles.keys())
     found = _read(session, throttles, locked=True, wait=wait)
+    if wait and len(found) < len(throttles):
+        put_up(session, throttles.keys())
+        found = _read(session, throttles, locked=True)
     living = {owner, *session.execute(select(replicas.c.id)).scalars()}
     for gate in found.values():
         gate.window.forget(now)

@@ -64,13 +64,17 @@ class Pauses:
     paused_at: float | None = None
     reason: str | None = None
 
+    def is_throttled(self, now: float) -> bool:
+        """Whether Stamped.io asked to wait until later than this."""
+        return self.throttled_until is not None and self.throttled_until > now
+
     def at(self, now: float) -> Pause | None:
         """The one that counts: by hand, down, throttled. None = none."""
         if self.paused_at is not None:
             return Pause("paused", self.paused_at, None, self.reason)
         if self.down_at is not None:
             return Pause("down", self.down_at, self.probe_at)
-        if self.throttled_at is not None and self.throttled_until is not None and self.throttled_until > now:
+        if self.throttled_at is not None and self.is_throttled(now):
             return Pause("throttled", self.throttled_at, self.throttled_until)
         return None
 
@@ -78,16 +82,16 @@ class Pauses:
         """Whether it is time to look if it answers again."""
         if self.paused_at is not None or self.down_at is None or self.probe_at is None:
             return False
-        return max(self.probe_at, self.throttled_until or 0.0) <= now
+        return self.probe_at <= now and not self.is_throttled(now)
 
     def throttled(self, now: float, seconds: float | None) -> Pauses:
         """Stamped.io answered 429, with this `Retry-After`: an hour at most at a time, and no moment at least."""
         until = now + min(max(_USUAL if seconds is None else seconds, _SHORTEST), _LONGEST)
-        still = self.throttled_until is not None and self.throttled_until > now
+        still = self.is_throttled(now)
         return replace(
             self,
             throttled_at=self.throttled_at if still else now,
-            throttled_until=max(until, self.throttled_until or 0.0) if still else until,
+            throttled_until=max(until, self.throttled_until or 0.0),
         )
 
     def down(self, now: float) -> Pauses:
