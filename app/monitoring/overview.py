@@ -99,7 +99,9 @@ def overview_routes(router: APIRouter, site: Site) -> None:
             request,
             "overview.html",
             numbers=numbers,
-            flows=await site.operations.flows(),
+            paused=[
+                (each, pause) for each in site.connections if (pause := site.engine.gates.at(each.scope).pause())
+            ],
             checks=[Line.of(check) for check in found.checks],
             state=found.status,
             chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),
