@@ -28,6 +28,6 @@ USER 10001:10001
 VOLUME /app/data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', 8080, timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "from os import environ; from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', int(environ.get('PORT') or 8080), timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 # SIGTERM lets running transfers end within 20 s: give it longer than Docker's 10 s (--stop-timeout 30).
-CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8080", "--no-access-log"]
+CMD ["ipaas-stamped", "serve", "--host", "0.0.0.0", "--no-sandbox"]

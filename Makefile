@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test test-all fuzz campaign bench bench-growth bench-replicas soak screenshots
+.PHONY: help setup demo run check test test-all fuzz hostile campaign bench bench-growth bench-replicas soak screenshots
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -23,8 +23,8 @@ setup: $(STAMP) ## .venv with everything, from the lock file
 demo: $(STAMP) ## The main job, end to end, in the terminal
 	@$(BIN)/python -m demo
 
-run: $(STAMP) ## Serve on :8080 with .env; without Stamped.io keys against the sandbox
-	@$(BIN)/ipaas-stamped serve --host 0.0.0.0 --port 8080
+run: $(STAMP) ## Serve on :8080 (PORT) with .env; without Stamped.io keys against the sandbox
+	@$(BIN)/ipaas-stamped serve --host 0.0.0.0
 
 check: $(STAMP) ## Format, lint, types, arrows between rooms
 	$(BIN)/ruff format --check .
@@ -33,13 +33,16 @@ check: $(STAMP) ## Format, lint, types, arrows between rooms
 	$(BIN)/lint-imports
 
 test: check ## Every check of the project, tests included
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 test-all: ## The fast part (no Chromium, no kills) on each Python found, 3.11 to 3.14, each in .venvs/<version>
 	@'$(PYTHON)' tools/test_all.py $(ARGS)
 
 fuzz: $(STAMP) ## Does OpenAPI say what the code does? Schemathesis, with a seed of its own (5 minutes; ARGS=--seconds=60)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+hostile: $(STAMP) ## 12,000 hostile requests: does one break it, hang, show a person, or keep others waiting? (2 minutes)
+	@$(BIN)/python -m tests.hostile $(ARGS)
 
 campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (8 minutes)
 	@$(BIN)/python -m tests.campaign

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app.connections_file import DEFAULT, Store, read_file, read_stores
+from app.connections_file import DEFAULT, Store, read_stores
 from app.ipaas.client import IpaasAccount, IpaasClient
 from app.keys import Key, Who, digests_of
 from app.mapping import BUILT_IN, Mapping, MappingFault, load_mapping
+from app.setting_sources import read_file
 from app.settings import Settings, SettingsFault
 from app.stamped.client import StampedAccount, StampedClient
 
@@ -213,7 +214,9 @@ class Connections:
             try:
                 served[connection] = self._make(connection, store)
             except SettingsFault as fault:
-                faults += fault.lines
+                path = self._settings.connections_file
+                where = f"CONNECTIONS_FILE {path}, [connections.{connection}] " if path else ""
+                faults += [f"{where}{line}" for line in fault.lines]
         if faults:
             raise SettingsFault(faults)
         return served

@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from errno import EFBIG, EINVAL
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic import ValidationError
-
-from app.settings import Settings, SettingsFault, line_of
+from app.loading import for_connection
+from app.setting_sources import read_file, read_secret, why
+from app.settings import AT_FAULT, IN_FILES, OTHER_NAMES, Settings, SettingsFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEFAULT: Final = "default"
-_SECRETS: Final = frozenset(
-    {"stamped_api_public_key", "stamped_api_private_key", "ipaas_webhook_api_key", "ipaas_api_token"}
-)
+_SECRETS: Final = IN_FILES - {"operator_api_key", "viewer_api_key", "database_url"}
 _KEYS: Final = _SECRETS | {
     "stamped_api_url",
     "stamped_api_store_hash",
@@ -33,11 +30,7 @@ _KEYS: Final = _SECRETS | {
     "subscription_field",
     "mapping_file",
 }
-_OTHER_NAMES: Final = {
-    "stamped_api_user": "stamped_api_public_key",
-    "stamped_api_password": "stamped_api_private_key",
-}
-_MOST_BYTES = 1024 * 1024
+_OTHER_NAMES: Final = {other.lower(): first.lower() for first, other in OTHER_NAMES.items()}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 
 
@@ -62,25 +55,12 @@ def read_stores(settings: Settings) -> dict[str, Store]:
         where = f"CONNECTIONS_FILE {path}, [connections.{connection}]"
         try:
             stores[connection] = _store(connection, table, settings, path.parent)
-        except ValidationError as error:
-            found = error.errors()
-            faults += [f"{where} {line_of(each['loc'], each['type'], each['msg'], lower=True)}" for each in found]
         except SettingsFault as fault:
             faults += [f"{where} {line}" for line in fault.lines]
     faults += [f"CONNECTIONS_FILE {path}, {line}" for line in _shared(stores)]
     if faults:
         raise SettingsFault(faults)
     return stores
-
-
-def read_file(path: Path) -> bytes:
-    """Raises OSError, also for what is no plain file and might never end, and ValueError for what is no path."""
-    if path.exists() and not path.is_file():
-        raise OSError(EINVAL, "it is no file")
-    content = path.read_bytes()
-    if len(content) > _MOST_BYTES:
-        raise OSError(EFBIG, "it is larger than 1 MiB")
-    return content
 
 
 def _tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -129,26 +109,30 @@ def _store(connection: str, table: dict[str, Any], settings: Settings, folder: P
             given = folder / value if key == "mapping_file" and isinstance(value, str) else value
         elif plain != key and setting in _SECRETS and isinstance(value, str):
             try:
-                given = read_file(folder / value).decode().strip()
+                given = read_secret(folder / value)
             except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "it is not UTF-8"
-                faults.append(f"{key} is not usable: {folder / value} cannot be read: {reason}.")
-                continue
+                faults.append(f"{key} is not usable: {why(error)}; set the path of a file that holds it.")
+                given = AT_FAULT
         else:
             faults.append(f"{key} is no setting of a connection.")
             continue
         if setting in values:
             faults.append(f"{key} is given twice: as {setting} and from a file; leave one out.")
         values[setting] = given
+    try:
+        made = for_connection(settings, values)
+    except SettingsFault as fault:
+        raise SettingsFault(faults + fault.lines) from None
     if faults:
         raise SettingsFault(faults)
-    return Store(name, settings.for_connection(values))
+    return Store(name, made)
 
 
 def _shared(stores: dict[str, Store]) -> list[str]:
     """Two connections may share neither a webhook key nor a store hash."""
-    keys = Counter(key for store in stores.values() for key in set(store.settings.webhook_keys))
+    keys = Counter(key for store in stores.values() for key in set(store.settings.webhook_keys) - {AT_FAULT})
     hashes = Counter(store.settings.stamped_api_store_hash for store in stores.values())
+    hashes.pop(AT_FAULT, None)
     lines = []
     for connection, (_, settings) in stores.items():
         if any(keys[key] > 1 for key in settings.webhook_keys):

@@ -112,10 +112,11 @@ _ENTRIES = (
     _entry(
         Slug.INVALID_REQUEST,
         title="The request could not be understood",
-        statuses=(400, 422),
+        statuses=(400, 408, 414, 422, 431),
         sentence="The request could not be understood.",
         description=(
-            "The body is not JSON, or it is neither an iPaaS.com notification envelope nor a customer record."
+            "The body is not JSON, or it is neither an iPaaS.com notification envelope nor a customer record; "
+            "or what comes around the body is no HTTP, too large, or too slow."
         ),
         resolution="Correct what `errors` points at and send the request again.",
     ),
@@ -191,8 +192,11 @@ _ENTRIES = (
         title="Internal error",
         statuses=(500,),
         sentence="Something went wrong inside the bridge.",
-        description="A fault in this product, not in the request. It was logged under the tracking GUID.",
-        resolution="Send the request again; if it fails again, hand the tracking GUID to whoever runs this.",
+        description="A fault in this product, not in the request. It was logged, a transfer by its tracking GUID.",
+        resolution=(
+            "Send the request again; if it fails again, tell whoever runs this when it was, "
+            "and the tracking GUID of a transfer."
+        ),
     ),
 )
 

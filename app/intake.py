@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isinf
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -9,17 +10,28 @@ from uuid import uuid4
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from app.ipaas.models import TRANSFERRED, BareRecord, Envelope, faults_of, guid_for, read_guid
+from app.ipaas.models import (
+    MOST_FAULTS,
+    TRANSFERRED,
+    BareRecord,
+    Notification,
+    Outline,
+    faults_of,
+    guid_for,
+    read_guid,
+    shown_scope,
+)
 from app.ledger.triggers import NewTransfer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from app.connections import Connection, Connections
-    from app.ipaas.models import CustomerRecord, Notification
+    from app.ipaas.models import CustomerRecord
 
 _BARE_SCOPE = "customer/updated"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HUGE = re.compile(rb"\d[eE]\+?\d|\d{300}")  # what a number too large for a float has; looking is cheaper
 
 
 class WrongBody(Exception):
@@ -33,7 +45,7 @@ class WrongBody(Exception):
 def parse_json(raw: bytes) -> Any:
     """A body as JSON. Raises ValueError."""
     body = from_json(raw.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-    if _has_infinity(body):
+    if _HUGE.search(raw) and _has_infinity(body):
         raise ValueError
     return body
 
@@ -47,8 +59,10 @@ def _has_infinity(value: Any) -> bool:
     return any(_has_infinity(item) for item in value if isinstance(item, float | dict | list))
 
 
-def read_intake(body: Any, headers: Mapping[str, str], connection: str) -> list[NewTransfer]:
-    """One transfer per notification, in order. Raises WrongBody."""
+def read_intake(
+    body: Any, headers: Mapping[str, str], connection: str, hide: Callable[[str], str] = str
+) -> list[NewTransfer]:
+    """One transfer per notification, in order; of scopes what `hide` leaves. Raises WrongBody."""
     if not isinstance(body, dict):
         raise WrongBody([{"pointer": "", "detail": "Input should be an object."}])
     correlation = read_guid(headers.get("x-correlation-id"))
@@ -56,18 +70,36 @@ def read_intake(body: Any, headers: Mapping[str, str], connection: str) -> list[
         if "notifications" not in body:
             record = BareRecord.model_validate(body)
             return [_from_bare_record(record, correlation, headers.get("idempotency-key"), connection)]
-        envelope = Envelope.model_validate(body)
+        outline = Outline.model_validate(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise WrongBody(faults_of(faults)) from None
-    missing = [
+        raise WrongBody(_told(error)) from None
+    return _from_envelope(_notifications(outline.notifications), correlation, connection, hide)
+
+
+def _notifications(bodies: list[Any]) -> list[Notification]:
+    """One after the other, and no further than there are faults to tell. Raises WrongBody."""
+    found: list[Notification] = []
+    faults: list[dict[str, str]] = []
+    for index, each in enumerate(bodies):
+        at = f"/notifications/{index}"
+        try:
+            found.append(Notification.model_validate(each))
+        except ValidationError as error:
+            faults += [fault | {"pointer": at + fault["pointer"]} for fault in _told(error)]
+        if len(faults) >= MOST_FAULTS:
+            break
+    faults = faults[:MOST_FAULTS] or [
         {"pointer": f"/notifications/{index}/id", "detail": "Field required."}
-        for index, each in enumerate(envelope.notifications)
+        for index, each in enumerate(found)
         if each.plain_scope in TRANSFERRED and _customer_id(each) is None
     ]
-    if missing:
-        raise WrongBody(missing)
-    return _from_envelope(envelope, correlation, connection)
+    if faults:
+        raise WrongBody(faults)
+    return found
+
+
+def _told(error: ValidationError) -> list[dict[str, str]]:
+    return faults_of(error.errors(include_url=False, include_input=False, include_context=False))
 
 
 def _from_bare_record(
@@ -84,29 +116,30 @@ def _from_bare_record(
     return NewTransfer(connection, record.id, guid, stand_in or guid, _BARE_SCOPE, record=record)
 
 
-def _from_envelope(envelope: Envelope, correlation: str | None, connection: str) -> list[NewTransfer]:
+def _from_envelope(
+    notifications: list[Notification], correlation: str | None, connection: str, hide: Callable[[str], str]
+) -> list[NewTransfer]:
     """`X-Correlation-Id` stands in once per customer, else one of two changes would pass for a repeat."""
-    stood_in = {
-        _customer_id(each) for each in envelope.notifications if read_guid(each.tracking_guid) == correlation
-    }
+    stood_in = {_customer_id(each) for each in notifications if read_guid(each.tracking_guid) == correlation}
     news = []
-    for each in envelope.notifications:
+    for each in notifications:
         customer_id = _customer_id(each)
         guid = read_guid(each.tracking_guid)
         if guid is None and correlation is not None and customer_id not in stood_in:
             stood_in.add(customer_id)
             guid = correlation
         guid = guid or guid_for(each.tracking_guid) or str(uuid4())
-        reason = None
+        reason, scope = None, each.plain_scope
         if each.plain_scope not in TRANSFERRED:
-            reason = f"Only customer/created and customer/updated are sent to Stamped.io, not {each.shown_scope}."
+            scope = shown_scope(hide(scope))
+            reason = f"Only customer/created and customer/updated are sent to Stamped.io, not {scope}."
         news.append(
             NewTransfer(
                 connection=connection,
                 customer_id=customer_id,
                 tracking_guid=guid,
                 repeat_key=guid if customer_id is not None and reason is None else None,
-                scope=each.shown_scope,
+                scope=scope,
                 destination=each.destination,
                 debug=each.debug,
                 record=each.customer if reason is None else None,

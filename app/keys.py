@@ -11,6 +11,19 @@ from typing import Final, Literal
 
 Role = Literal["webhook", "operator", "viewer"]
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
+LEAST_CHARACTERS: Final = 16
+SANDBOX_WEBHOOK_KEY: Final = "sandbox-webhook-key"
+SANDBOX_OPERATOR_KEY: Final = "sandbox-operator-key"
+# What this project shows anywhere, for trials: it opens no service that has a real store behind it.
+EXAMPLES: Final = frozenset(
+    {
+        SANDBOX_WEBHOOK_KEY,
+        SANDBOX_OPERATOR_KEY,
+        "sandbox-viewer-key",
+        "bench-webhook-key",
+        "bench-operator-key",
+    }
+)
 
 
 class KeyFault(ValueError):

@@ -1,6 +1,6 @@
 """The service's life: what starts and stops with it, and how SIGTERM ends it.
 
-Not ready any more, no new transfers, running ones get 20 s, then the server stops.
+Not ready any more, no new transfers, running ones get 15 s, then the server stops.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app import workers
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import FrameType
 
@@ -28,28 +30,29 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger("app")
 
-DRAIN_SECONDS = 20.0
+DRAIN_SECONDS = 15.0  # of the 20 that it may take; the rest is for answers, the database and who hangs on
 _GARBAGE = (20_000, 20, 50)
 _LOOK_SECONDS = 1.0
 
 
 def lifespan_of(
-    settings: Settings, engine: Engine, connections: Connections, database: Database
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """For FastAPI."""
+    settings: Settings, engine: Engine, connections: Connections, database: Database, state: Mapping[str, object]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]:
+    """For FastAPI. `state`: what its server gets to know."""
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         _warn(settings)
         gc.freeze()  # what the start has left is not looked at again, and the rest not after every 700 objects
         gc.set_threshold(*_GARBAGE)
         engine.start()
         _tell("started", connections)
         with draining_on_sigterm(engine), reloading_on_sighup(engine, connections):
-            yield
+            yield state
         await engine.drain(0)
         await connections.aclose()
         await database.aclose()
+        workers.leave()  # uvicorn ends its workers by the signal, so nothing runs at their exit
         log.info("stopped")
 
     return lifespan
@@ -86,7 +89,7 @@ def reloading_on_sighup(engine: Engine, connections: Connections) -> Iterator[No
             log.error("the file of connections is not taken over", fault=connections.fault)
             return
         _tell("connection", connections)
-        engine.settle()
+        engine.connections_changed()
         if not closing or closing[-1].done():
             closing.append(loop.create_task(close()))
 

@@ -14,9 +14,11 @@ from jmespath import functions
 from jmespath.visitor import Options
 
 from app.outbound.calls import printable
+from app.privacy import names_of
 
 if TYPE_CHECKING:
     from collections import abc
+    from collections.abc import Callable
 
     from jmespath.parser import ParsedResult
 
@@ -51,6 +53,19 @@ class ValueFault(Exception):
 class UnreadableConsent(Exception):
     """The consent value is no yes and no no; it never subscribes anyone. The text names the value."""
 
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self._value = value
+
+    def __str__(self) -> str:
+        return self.told(str)
+
+    def told(self, hide: Callable[[str], str]) -> str:
+        """With what `hide` leaves of the value; cut after that, for half an address is not known for one."""
+        shown = printable(hide(self._value))
+        shown = shown if len(shown) <= _SHOWN_VALUE else shown[: _SHOWN_VALUE - 1] + "…"
+        return f"The consent value '{shown}' is none of {_CONSENT_WORDS}."
+
 
 @dataclass(frozen=True, slots=True)
 class StampedFields:
@@ -62,8 +77,7 @@ class StampedFields:
     @property
     def names(self) -> list[str]:
         """The person's names, to be kept out of error texts."""
-        found = (self.body.get(key) for key in ("firstName", "lastName", "name"))
-        return [name for name in found if isinstance(name, str)]
+        return names_of(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +144,7 @@ def read_consent(value: Any) -> bool | None:
         return True
     if word in _NO:
         return False
-    shown = printable(str(value))
-    shown = shown if len(shown) <= _SHOWN_VALUE else shown[: _SHOWN_VALUE - 1] + "…"
-    message = f"The consent value '{shown}' is none of {_CONSENT_WORDS}."
-    raise UnreadableConsent(message)
+    raise UnreadableConsent(str(value))
 
 
 def load_mapping(
@@ -148,6 +159,9 @@ def load_mapping(
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = f"{source}: {error}"
+        raise MappingFault(message) from None
+    except RecursionError:
+        message = f"{source}: it is nested too deeply"
         raise MappingFault(message) from None
     for name, table in tables.items():
         if name not in {"customer", "subscription"} or not isinstance(table, dict):
@@ -186,6 +200,8 @@ def _compile(source: str, text: str, target: str, expression: Any) -> _Expressio
         raise _fault(source, text, target, f"{target} must be a JMESPath expression in quotes")
     try:
         parsed = jmespath.compile(expression)
+    except RecursionError:
+        raise _fault(source, text, target, f"{target} is nested too deeply") from None
     except jmespath_errors.JMESPathError as error:
         offset = getattr(error, "lex_position", 0) or 0
         reason = f"{target} is not a JMESPath expression ({type(error).__name__})"

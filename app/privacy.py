@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from app.telemetry.redaction import Redactor, mask_email
@@ -11,12 +12,13 @@ _IDS: Final = frozenset({"id", "trackingguid", "customerid", "externalid", "syst
 _SHOWN: Final = _IDS | _LABELS | {"createddatetime", "updateddatetime"}
 _FREE: Final = frozenset({"reason", "detail", "message"})
 _HIDDEN: Final = "…"
+_GUID: Final = re.compile(r"[0-9A-Fa-f-]{32,36}")
 _redactor = Redactor()
 
 
 def masked(transfer: dict[str, Any]) -> dict[str, Any]:
     """A copy of what is told of one without clear e-mail addresses and names, wherever in it they stand."""
-    names = _names_of(transfer.get("record"))
+    names = names_of(transfer.get("record"))
     return {
         name: _masked(value, "", names) if name == "record" else _without(value, name, names)
         for name, value in transfer.items()
@@ -25,8 +27,13 @@ def masked(transfer: dict[str, Any]) -> dict[str, Any]:
 
 def masked_record(record: dict[str, Any]) -> dict[str, Any]:
     """Ids, dates, what is yes or no, and the begin of an e-mail; anything else may name the person."""
-    shown: dict[str, Any] = _masked(record, "", _names_of(record))
+    shown: dict[str, Any] = _masked(record, "", names_of(record))
     return shown
+
+
+def masked_id(text: str | None) -> str | None:
+    """An id may be an address."""
+    return _redactor.text(text) if text else text
 
 
 def _masked(value: Any, key: str, names: list[str]) -> Any:
@@ -36,17 +43,19 @@ def _masked(value: Any, key: str, names: list[str]) -> Any:
         return [_masked(item, key, names) for item in value]
     if value in (None, "") or isinstance(value, bool):
         return value
+    if key == "trackingguid" and not _GUID.fullmatch(str(value)):
+        return _HIDDEN
     if key in _SHOWN:
         return _redactor.text(value, names=names) if isinstance(value, str) else value
     return mask_email(str(value)) if "email" in key else _HIDDEN
 
 
-def _names_of(record: Any) -> list[str]:
-    return sorted(_names(record), key=len, reverse=True)
+def names_of(record: Any) -> list[str]:
+    """Every name in a record, and its parts, which a text that was cut may end with; the longest first."""
+    return sorted(_names(record), key=lambda name: (-len(name), name))
 
 
 def _names(value: Any, key: str = "") -> set[str]:
-    """Every name in a record, and its parts."""
     if isinstance(value, dict):
         return {name for each, item in value.items() for name in _names(item, _plain(each))}
     if isinstance(value, list):
@@ -57,12 +66,12 @@ def _names(value: Any, key: str = "") -> set[str]:
 
 
 def _without(value: Any, key: str, names: list[str]) -> Any:
-    """Free text may quote the customer."""
+    """Free text may quote the customer; an id may be an address."""
     if isinstance(value, dict):
         return {each: _without(item, each, names) for each, item in value.items()}
     if isinstance(value, list):
         return [_without(item, key, names) for item in value]
-    return _redactor.text(value, names=names) if key in _FREE and isinstance(value, str) else value
+    return _redactor.text(value, names=names if key in _FREE else ()) if isinstance(value, str) else value
 
 
 def _plain(key: str) -> str:

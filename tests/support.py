@@ -23,7 +23,7 @@ from app.ipaas.client import IpaasAccount, IpaasClient
 from app.ipaas.models import CustomerRecord, read_record
 from app.keys import Key, Keyring, Who, digests_of, read_key
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.trail import By
 from app.main import create_app
 from app.mapping import BUILT_IN, load_mapping
@@ -37,12 +37,12 @@ PUBLIC_KEY = "pubkey-Zq4vT1"
 PRIVATE_KEY = "key-Wm8rX2"
 STORE = "270392"
 SCOPE = f"default@{STORE}"
-WEBHOOK_KEY = "hook-Lk3sN5"
-OPERATOR_KEY = "oper-Ht9dB7"
-VIEWER_KEY = "view-Rd2mC5"
+WEBHOOK_KEY = "hook-Lk3sN5-Vb7qD1"
+OPERATOR_KEY = "oper-Ht9dB7-Xc2wK8"
+VIEWER_KEY = "view-Rd2mC5-Jp6zG4"
 IPAAS_TOKEN = "tok-Pc6gJ4"
-STAMPED_URL = "http://stamped.test"
-IPAAS_URL = "http://ipaas.test/customers"
+STAMPED_URL = "https://stamped.test"
+IPAAS_URL = "https://ipaas.test/customers"
 WEBHOOK = "/webhooks/customers"
 GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 ZEROS = "00000000-0000-0000-0000-000000000000"

@@ -14,14 +14,15 @@ from app.connections import Connection, Connections, connection_id
 from app.connections_file import read_stores
 from app.ipaas.models import read_record
 from app.keys import Keyring, Who
-from app.settings import Settings, SettingsFault
+from app.loading import load_settings
+from app.settings import ABSENT, Settings, SettingsFault
 from app.telemetry.redaction import Redactor
 from tests.support import OPERATOR_KEY, FakeClock, Wire
 
 US = """
 [connections.1796]
 name = "US store"
-ipaas_webhook_api_key = "hook-us-1,hook-us-2"
+ipaas_webhook_api_key = "hook-us-0123456789,hook-us-9876543210"
 stamped_api_public_key = "pub-us"
 stamped_api_private_key = "private-us"
 stamped_api_store_hash = "1001"
@@ -29,7 +30,7 @@ subscription_field = "Consent"
 """
 EU = """
 [connections.1797]
-ipaas_webhook_api_key = "hook-eu"
+ipaas_webhook_api_key = "hook-eu-0123456789"
 stamped_api_public_key = "pub-eu"
 stamped_api_private_key_file = "eu.key"
 stamped_api_store_hash = "1002"
@@ -69,7 +70,10 @@ def test_each_table_is_a_store(given: Make) -> None:
     assert (us.stamped_api_store_hash, eu.stamped_api_store_hash) == ("1001", "1002")
     assert eu.stamped_api_private_key.get_secret_value() == "private-eu"
     assert (us.subscription_field, eu.subscription_field) == ("Consent", None)
-    assert (us.webhook_keys, eu.webhook_keys) == (["hook-us-1", "hook-us-2"], ["hook-eu"])
+    assert (us.webhook_keys, eu.webhook_keys) == (
+        ["hook-us-0123456789", "hook-us-9876543210"],
+        ["hook-eu-0123456789"],
+    )
 
 
 def test_what_is_absent_comes_from_the_environment(given: Make) -> None:
@@ -102,7 +106,7 @@ def test_what_is_asked_for_only_then(given: Make) -> None:
         (US + 'database_url = "sqlite:///x.db"\n', "[connections.1796] database_url is no setting"),
         (US + 'stamped_api_url = "ftp://x"\n', "[connections.1796] stamped_api_url is not usable"),
         (US + "stamped_timeout_seconds = 0\n", "[connections.1796] stamped_timeout_seconds is not usable"),
-        (US + 'ipaas_api_token_file = "no.key"\n', "no.key cannot be read: No such file"),
+        (US + 'ipaas_api_token_file = "no.key"\n', "ipaas_api_token_file is not usable: No such file"),
         (US + 'stamped_api_private_key_file = "eu.key"\n', "stamped_api_private_key_file is given twice"),
         (
             US + US.replace("1796", "a b"),
@@ -114,9 +118,12 @@ def test_what_is_asked_for_only_then(given: Make) -> None:
         ("a=" + "[" * 900 + "]" * 900, "is nested too deeply"),
         (US + "#" * 1_100_000, "is larger than 1 MiB"),
         (US.replace('name = "US store"', "name = 7"), "[connections.1796] name is not usable"),
-        (US + EU.replace("hook-eu", "hook-us-2"), "ipaas_webhook_api_key is another connection's, too"),
+        (
+            US + EU.replace("hook-eu-0123456789", "hook-us-9876543210"),
+            "ipaas_webhook_api_key is another connection's, too",
+        ),
         (US + EU.replace("1002", "1001"), "stamped_api_store_hash is another connection's, too"),
-        (US.replace("hook-us-1", OPERATOR_KEY), "must differ from IPAAS_WEBHOOK_API_KEY"),
+        (US.replace("hook-us-0123456789", OPERATOR_KEY), "must differ from IPAAS_WEBHOOK_API_KEY"),
     ],
 )
 def test_a_fault_is_named(given: Make, text: str, said: str) -> None:
@@ -158,7 +165,10 @@ def test_a_scope_is_of_a_connection_and_its_store(given: Make) -> None:
 def test_a_key_opens_its_own(given: Make) -> None:
     connections = served(given(US + EU))
     keyring = Keyring([], connections.keys)
-    opened = [keyring.opened_by(key) for key in (b"hook-us-1", b"hook-us-2", b"hook-eu", b"hook", b"absent")]
+    opened = [
+        keyring.opened_by(key)
+        for key in (b"hook-us-0123456789", b"hook-us-9876543210", b"hook-eu-0123456789", b"hook", ABSENT.encode())
+    ]
     us, eu = Who("webhook", "1796"), Who("webhook", "1797")
     assert opened == [us, us, eu, None, None]
 
@@ -180,12 +190,12 @@ def test_a_sound_file_is_taken_over_and_a_faulty_one_changes_nothing(given: Make
     assert [each.id for each in connections] == ["1796", "1797"]  # for two share a key
     assert connections.fault is not None
     assert "[connections.1798] ipaas_webhook_api_key is another connection's" in connections.fault
-    file_of(tmp_path, US + EU.replace("hook-eu", "hook-eu-2"))
+    file_of(tmp_path, US + EU.replace("hook-eu-0123456789", "hook-eu-9876543210"))
     connections.reload()
     assert connections.fault is None
     assert connections.get("1796") is us
     assert connections.get("1797") is not eu
-    assert Keyring([], connections.keys).opened_by(b"hook-eu") is None
+    assert Keyring([], connections.keys).opened_by(b"hook-eu-0123456789") is None
 
 
 def test_what_is_no_plain_file_is_not_waited_for(given: Make, tmp_path: Path) -> None:
@@ -222,3 +232,31 @@ async def test_what_leaves_is_closed_when_it_is_idle(given: Make, tmp_path: Path
     assert connections.at("1797@1002") is leaving
     assert await connections.close(lambda scope: scope == "1797@1002")
     assert connections.at("1797@1002") is None
+
+
+def test_what_is_at_fault_in_the_environment_is_told_once(given: Make) -> None:
+    """Faults of the file are looked for all the same."""
+    with pytest.raises(SettingsFault) as raised:
+        load_settings(
+            _env_file=None,
+            connections_file=given(US + EU.replace('store_hash = "1002"', 'url = "ftp://x"')).connections_file,
+            operator_api_key="short",
+            stamped_api_store_hash="..",
+        )
+    assert [line.split()[0] for line in raised.value.lines] == ["STAMPED_API_STORE_HASH", "OPERATOR_API_KEY"]
+    assert raised.value.sound is not None
+    (line,) = faults(raised.value.sound)
+    assert "[connections.1797] stamped_api_url is not usable" in line
+
+
+@pytest.mark.parametrize(("url", "allowed"), [("https://stamped.io", False), ("http://127.0.0.1:8081", True)])
+def test_an_example_key_is_for_stores_on_this_machine(tmp_path: Path, url: str, allowed: bool) -> None:  # noqa: FBT001
+    text = US.replace("[connections.1796]", f'[connections.1796]\nstamped_api_url = "{url}"')
+    settings = Settings(
+        _env_file=None, connections_file=file_of(tmp_path, text), operator_api_key="sandbox-operator-key"
+    )
+    if allowed:
+        assert read_stores(settings)["1796"].settings.stamped_api_url == url
+        return
+    (line,) = faults(settings)
+    assert "[connections.1796] OPERATOR_API_KEY is not usable: everybody knows this example" in line

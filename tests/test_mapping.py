@@ -283,3 +283,9 @@ def test_a_mapping_never_changes_the_record() -> None:
     record = record_of()
     load_mapping().fields(record)
     assert record.model_dump(exclude_none=True) == RECORD | {"id": "150713"}
+
+
+@pytest.mark.parametrize("text", [f'[customer]\nemail = "{"(" * 3000}"\n', f"a = {'[' * 3000}"])
+def test_what_is_nested_too_deeply_is_a_fault(text: str) -> None:
+    with pytest.raises(MappingFault, match="nested too deeply"):
+        load_mapping(text)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
+from app.loading import load_settings
 from app.main import SANDBOX_PATH, create_app
-from app.settings import load_settings
 from tools.seed import Plan, fill
 
 if TYPE_CHECKING:

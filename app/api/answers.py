@@ -91,9 +91,11 @@ class TransferPage(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null = there is none", examples=["1041"])
 
     @classmethod
-    def of(cls, found: Sequence[Stored], limit: int) -> Self:
-        """Of one more than are shown, if there is one."""
+    def of(cls, found: Sequence[Stored], limit: int, *, reveal: bool) -> Self:
+        """Of one more than are shown, if there is one; an id that is an address is masked unless `reveal`."""
         items = [TransferItem.of(each) for each in found[:limit]]
+        if not reveal:
+            items = [TransferItem(**masked(each.model_dump(mode="json", exclude_unset=True))) for each in items]
         return cls(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 

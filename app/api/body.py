@@ -39,7 +39,7 @@ class PrivateRoute(APIRoute):
 
         async def keyed(request: Request) -> Response:
             for door in doors:
-                door.require(request)
+                await door.require(request)
             response = await handle(_Bounded(request, optional=optional))
             response.headers.setdefault("Cache-Control", "no-store")
             return response

@@ -47,6 +47,6 @@ def health_routes(engine: Engine, health: Health, metrics: Metrics) -> APIRouter
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=_AS_TEXT)
     async def exposition() -> Response:
-        return Response(metrics.exposition(engine.running), media_type=metrics.content_type)
+        return Response(metrics.exposition(), media_type=metrics.content_type)
 
     return router

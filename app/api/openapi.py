@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from itertools import chain
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
+from starlette.requests import Request
 
 from app.api.problems import BROKEN, MEDIA_TYPE, OTHER_METHOD, Problem, Refusal
 
@@ -68,6 +70,20 @@ def _both(one: Any, other: Any) -> Any:
 
 class DocumentedAPI(FastAPI):
     """FastAPI, but that problems have their media type, examples nulls, answers an order, and viewers a key."""
+
+    def setup(self) -> None:
+        """Written once: FastAPI does it for each request, and whoever asks needs no key."""
+
+        @cache
+        def written(root_path: str) -> bytes:
+            servers = {"servers": [{"url": root_path}]} if root_path else {}
+            return bytes(JSONResponse(self.openapi() | servers).body)
+
+        async def openapi(request: Request) -> Response:
+            return Response(written(request.scope.get("root_path", "").rstrip("/")), media_type=_JSON)
+
+        self.add_route("/openapi.json", openapi, include_in_schema=False)
+        super().setup()
 
     def openapi(self) -> dict[str, Any]:
         """Made once."""

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.api.results import Result
 from app.attempt import Failure, StampedAnswer
@@ -132,11 +132,14 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 
 def install_problem_handlers(
-    app: FastAPI, on_rejection: Callable[[Request, ProblemError], None], page: Page
+    app: FastAPI,
+    on_rejection: Callable[[Request, ProblemError], None],
+    page: Page,
+    hide: Callable[[str], str] = str,
 ) -> None:
     """Every error answer of the application is a problem, also those of FastAPI and of the router itself.
 
-    `page` shows it to a browser, and is None for other callers.
+    `page` shows it to a browser, and is None for other callers. `hide` masks names of fields, a caller's words.
     """
 
     def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -145,6 +148,9 @@ def install_problem_handlers(
 
     @app.exception_handler(ProblemError)
     async def on_problem(request: Request, error: ProblemError) -> Response:
+        if error.problem.errors:
+            hidden = [Fault(pointer=hide(each.pointer), detail=each.detail) for each in error.problem.errors]
+            error.problem.errors = hidden
         on_rejection(request, error)
         return answer(request, error.problem, error.headers)
 
@@ -163,6 +169,11 @@ def install_problem_handlers(
         slug = _OF_THE_ROUTER.get(error.status_code, Slug.INVALID_REQUEST)
         return answer(request, Problem.of(slug, error.status_code, CATALOG[slug].sentence), error.headers)
 
+    @app.exception_handler(ClientDisconnect)
+    async def on_leaving(_request: Request, _error: ClientDisconnect) -> Response:
+        """Whoever has left reads no answer, and that is no fault of ours."""
+        return Response(status_code=NOT_JSON.status)
+
     @app.exception_handler(NotTaking)
     @app.exception_handler(DatabaseGone)
     async def on_not_taking(request: Request, _error: Exception) -> Response:
@@ -170,5 +181,5 @@ def install_problem_handlers(
 
     @app.exception_handler(Exception)
     async def on_fault(request: Request, error: Exception) -> Response:
-        log.error("request broke", exc_info=error)
+        log.error("request broke", method=request.method, path=request.url.path, exc_info=error)
         return answer(request, BROKEN.problem())

@@ -35,10 +35,10 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
     router = operator_router("transfers", door)
 
     @router.get("/transfers", summary="Transfers, newest first", responses=_WRONG_FILTER)
-    async def transfers(query: Annotated[ListFilter, Query()]) -> TransferPage:
+    async def transfers(query: Annotated[ListFilter, Query()], by: Caller) -> TransferPage:
         limit = query.limit or DEFAULT_LIMIT
         found = await database.read(reports.listed, query.filter, limit + 1)
-        return TransferPage.of([operations.explain(each) for each in found], limit)
+        return TransferPage.of([operations.explain(each) for each in found], limit, reveal=by.acts)
 
     @router.post(
         "/transfers/retry",

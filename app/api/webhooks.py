@@ -59,9 +59,9 @@ def webhook_routes(engine: Engine, door: Door, connections: Connections) -> APIR
         A 200 or a problem is the final word, and a repeat is the caller's. A 202 is a promise: that transfer
         survives any crash and is retried by the service itself.
         """
-        connection = connections.mine(door.require(request).name)
+        connection = connections.mine((await door.require(request)).name)
         preference = read_preference(request.headers.getlist("prefer"))
-        news = read_intake(await read_json(request), request.headers, connection.scope)
+        news = read_intake(await read_json(request), request.headers, connection.scope, connection.redactor.text)
         if not all(connection.serves(new.destination) for new in news):
             raise ProblemError(refusals.OTHER_DESTINATION)
         return answer(await engine.run(news, preference.wait_seconds), preference)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from app import VERSION
-from app.cli import check, connections, errors, send, serve, sync, transfers
+from app.cli import check, connections, database, errors, send, serve, sync, transfers
 
 _EPILOG = (
-    "All but serve, sandbox and check talk to a running service: at IPAAS_STAMPED_URL (http://127.0.0.1:8080), "
-    "with OPERATOR_API_KEY (or VIEWER_API_KEY, to look), and send with IPAAS_WEBHOOK_API_KEY, "
-    "from the environment or .env."
+    "All but serve, sandbox, check, migrate and backup talk to a running service: at IPAAS_STAMPED_URL "
+    "(else PORT, here), with OPERATOR_API_KEY (or VIEWER_API_KEY, to look), and send "
+    "with IPAAS_WEBHOOK_API_KEY, from the environment or .env."
 )
 
 cli = typer.Typer(
@@ -46,6 +46,8 @@ for _command, _panel in (
     (serve.serve, _SERVING),
     (serve.sandbox, _SERVING),
     (check.check, _SERVING),
+    (database.migrate, _SERVING),
+    (database.backup, _SERVING),
     (send.send, _SENDING),
     (sync.sync, _SENDING),
     (transfers.transfers, _WATCHING),

@@ -32,10 +32,12 @@ def check(*, as_json: Json = False) -> None:
     try:
         with Service.of_environment() as service:
             running = probes.ask_service(service)
-            found = probes.check_all(running, service)
+            if running is None:
+                found.append(probes.nobody(service))
+            found += probes.check_all(running, service)
             code = FAILED if any(each.status == "fail" for each in found) else 0
     except SettingsFault as fault:
-        found = [probes.Check("settings", "fail", line) for line in fault.lines]
+        found += [probes.Check("settings", "fail", line) for line in fault.lines]
     except ServiceProblem as problem:  # IPAAS_STAMPED_URL or a key for the CLI itself
         found = [probes.Check("settings", "fail", problem.body["detail"])]
     _show(out, found)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.keys import read_key, split_keys
-from app.settings import Keys, Secrets, Url
+from app.keys import SANDBOX_OPERATOR_KEY, SANDBOX_WEBHOOK_KEY, read_key, split_keys
+from app.loading import from_file
+from app.setting_sources import ENV_FILE, given
+from app.setting_values import Keys, Port, Secrets, Url, is_at_hand
+from app.settings import SettingsFault
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -24,7 +26,7 @@ Door = Literal["operator", "webhook"]
 PAGE: Final = 200  # the most that `GET /transfers` lists at once
 _URL = "http://127.0.0.1:8080"
 _KEY_NAMES: dict[Door, str] = {"operator": "OPERATOR_API_KEY", "webhook": "IPAAS_WEBHOOK_API_KEY"}
-_SANDBOX_KEYS: dict[Door, str] = {"operator": "sandbox-operator-key", "webhook": "sandbox-webhook-key"}
+_SANDBOX_KEYS: dict[Door, str] = {"operator": SANDBOX_OPERATOR_KEY, "webhook": SANDBOX_WEBHOOK_KEY}
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 130.0  # a caller may ask to be kept waiting for 120
 _OWN_TYPE = "about:blank"
@@ -60,13 +62,30 @@ class Answer:
 
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+        env_file=ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
-    ipaas_stamped_url: Url = _URL
+    port: Port = 8080
+    ipaas_stamped_url: Url | None = None
     operator_api_key: Keys | None = None
     viewer_api_key: Keys | None = None
     ipaas_webhook_api_key: Secrets | None = None
+
+    @classmethod
+    def read(cls) -> Self:
+        """Raises ServiceProblem."""
+        try:
+            environment, in_file = given()
+            keys = [from_file(name, in_file | environment) for name in cls.model_fields if name.endswith("_key")]
+            values: dict[str, Any] = {name: value for each in keys for name, value in each.items()}
+            return cls(**values)
+        except SettingsFault as fault:
+            reason = " ".join(fault.lines)
+        except (ValidationError, UnicodeDecodeError) as error:
+            reason = _reason(error)
+        except OSError as error:
+            reason = f".env cannot be read: {error.strerror}."
+        raise ServiceProblem(_own_body(_BAD_SETTINGS, reason, "Correct that."))
 
 
 class Service:
@@ -76,7 +95,7 @@ class Service:
         self, url: str, keys: Mapping[Door, str | None], transport: httpx.BaseTransport | None = None
     ) -> None:
         self.url = url.rstrip("/")
-        self.is_here = _is_loopback(urlsplit(url).hostname or "")
+        self.is_here = is_at_hand(url)
         self._keys = keys
         self._http = httpx.Client(
             base_url=self.url,
@@ -89,17 +108,14 @@ class Service:
     @classmethod
     def of_environment(cls) -> Self:
         """From IPAAS_STAMPED_URL and the keys in the environment or `.env`."""
-        try:
-            found = _Environment()
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise ServiceProblem(_own_body(_BAD_SETTINGS, _reason(error), "Correct that.")) from None
+        found = _Environment.read()
         person, webhook = found.operator_api_key or found.viewer_api_key, found.ipaas_webhook_api_key
         keys: dict[Door, str | None] = dict.fromkeys(_KEY_NAMES)  # of several, the first
         if person is not None:
             keys["operator"] = read_key("operator", split_keys(person.get_secret_value())[0]).secret
         if webhook is not None:
             keys["webhook"] = split_keys(webhook.get_secret_value())[0]
-        return cls(found.ipaas_stamped_url, keys, _transport())
+        return cls(found.ipaas_stamped_url or f"http://127.0.0.1:{found.port}", keys, _transport())
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +147,12 @@ class Service:
         if not isinstance(body, dict) or not isinstance(body.get("checks"), list):
             raise ServiceProblem(self._stranger("an answer without checks"))
         return body
+
+    def access(self, key: str) -> dict[str, Any] | None:
+        """What this key opens there; None = nothing."""
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = self._exchange("GET", "/access", None, headers=headers, accepted={HTTPStatus.UNAUTHORIZED})
+        return None if answer.status == HTTPStatus.UNAUTHORIZED else answer.body
 
     def errors(self) -> list[dict[str, Any]]:
         """The catalogue of documented errors; open to all."""
@@ -223,17 +245,8 @@ def _reason(error: ValidationError | UnicodeDecodeError) -> str:
         return ".env is not UTF-8."
     faults = {str(fault["loc"][0]).upper(): fault["msg"] for fault in error.errors(include_input=False)}
     if "IPAAS_STAMPED_URL" in faults:
-        faults["IPAAS_STAMPED_URL"] = f"must be an address such as {_URL}, without user name and query"
+        faults["IPAAS_STAMPED_URL"] = f"must be an address such as {_URL}, and nothing more"
     return " ".join(f"{name} is not usable: {reason}." for name, reason in faults.items())
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # Python looks at it since 3.13
-    return (mapped or address).is_loopback
 
 
 def _transport() -> httpx.BaseTransport | None:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.cli.client import ServiceProblem, Unreachable
+from app.cli.doors import ANOTHER, strange
+from app.cli.doubts import doubts
 from app.cli.schema import check_database
 from app.clock import Clock
 from app.connections import Connection, Connections
 from app.error_catalog import CATALOG, Slug
-from app.health import State, advice, titled
-from app.ledger.engines import url_of
+from app.health import State, advice, ipaas_advice, titled
+from app.ledger.database_url import url_of
+from app.loading import load_settings
 from app.main import SANDBOX_PATH
 from app.outbound.calls import CallError
 from app.outbound.status_table import Kind
-from app.settings import Settings, SettingsFault, load_settings
+from app.settings import Settings, SettingsFault
 from app.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from app.cli.client import Service
-
-_CODE = re.compile(r"\b(NFND|VALD|BIZL)-\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +37,59 @@ class Check:
     hint: str = ""
 
 
-def ask_service(service: Service) -> list[Check] | None:
+class Running(NamedTuple):
+    """What answers at the address of the service; `is_ours` False: it is something else, and learns no key."""
+
+    checks: list[Check]
+    is_ours: bool
+
+
+def ask_service(service: Service) -> Running | None:
     """What a running service says of itself. None = none runs."""
     try:
         body = service.ready()
     except Unreachable:
         return None
     except ServiceProblem as problem:
-        return [Check("service", "warn", problem.body["detail"], problem.body["resolution"])]
+        return Running(
+            [Check("service", "fail", problem.body["detail"], problem.body["resolution"])], is_ours=False
+        )
     checks = [Check("service", body["status"], f"runs at {service.url}")]
     for each in body["checks"]:
         if each["status"] != "ok":
             title = titled(each["name"], each.get("connection"))
             checks.append(Check("service", each["status"], f"{title} is not well", str(each.get("hint", ""))))
-    return checks
+    return Running(checks, is_ours=True)
 
 
-def check_all(running: list[Check] | None, service: Service) -> list[Check]:
-    """All checks, in order. Raises SettingsFault."""
+def nobody(service: Service) -> Check:
+    """Said first, for whoever thinks that it runs."""
+    return Check("service", "ok", f"nobody answers at {service.url}; these checks need no running service")
+
+
+def check_all(running: Running | None, service: Service) -> list[Check]:
+    """All checks but whether it runs, in order. Raises SettingsFault."""
     redactor = Redactor()
     settings = _settings(running, service)
     connections = Connections(settings, redactor, partial(Connection.of, redactor, Clock(), None, None))
     url = url_of(settings, redactor)
     status, detail, hint = check_database(url, redactor)
-    none = Check("service", "ok", f"none runs at {service.url}, and none is needed for this check")
     several = len(connections) > 1
     return [
-        *(_of(each, several, _settings_check(each)) for each in connections),
+        *(_of(each, several, check) for each in connections for check in _settings_checks(each)),
         Check("database", status, detail, hint),
         *asyncio.run(_foreign(connections, several)),
-        *(running or [none]),
+        *(running.checks if running else []),
+        *(check_doors(service, settings, connections) if running and running.is_ours else []),
     ]
+
+
+def check_doors(service: Service, settings: Settings, connections: Connections) -> list[Check]:
+    """Whether the running service is the one of these settings."""
+    try:
+        return [Check("service", "fail", each, ANOTHER) for each in strange(service, settings, connections)]
+    except ServiceProblem as problem:  # one of another version, say
+        return [Check("service", "warn", problem.body["detail"], problem.body["resolution"])]
 
 
 def _of(connection: Connection, several: bool, check: Check) -> Check:  # noqa: FBT001 - of many alike
@@ -76,7 +97,7 @@ def _of(connection: Connection, several: bool, check: Check) -> Check:  # noqa: 
     return replace(check, detail=f"connection {connection.id}: {check.detail}") if several else check
 
 
-def _settings(running: list[Check] | None, service: Service) -> Settings:
+def _settings(running: Running | None, service: Service) -> Settings:
     """As `serve` reads them: without any Stamped.io key the sandbox of a service that runs here will do."""
     try:
         return load_settings()
@@ -91,6 +112,14 @@ def _settings(running: list[Check] | None, service: Service) -> Settings:
             message = "Without any Stamped.io key only `ipaas-stamped serve` starts, against its built-in sandbox."
             raise SettingsFault([*fault.lines, message]) from None
         return settings
+
+
+def _settings_checks(connection: Connection) -> list[Check]:
+    hint = "Look at MAPPING_FILE: what a record lacks is left out, and what Stamped.io does not know is not kept."
+    return [
+        _settings_check(connection),
+        *(Check("settings", "warn", f"the mapping of {each}", hint) for each in doubts(connection.mapping)),
+    ]
 
 
 def _settings_check(connection: Connection) -> Check:
@@ -132,29 +161,15 @@ async def _stamped(connection: Connection) -> Check:
 
 
 async def _ipaas(connection: Connection) -> Check:
-    """Asks for a customer that is not there: how that is refused tells whether the token was accepted."""
     if connection.ipaas is None:
         detail = "IPAAS_API_URL is not set: records come with the notifications, no external IDs are written back"
         return Check("ipaas", "ok", detail)
     where = str(connection.settings.ipaas_api_url)
-    accepted = Check("ipaas", "ok", f"{where}: the token is accepted")
     try:
-        await connection.ipaas.customer("0", str(uuid4()))
+        await connection.ipaas.check()
     except CallError as error:
-        return _refused(error, where, accepted)
-    return accepted
-
-
-def _refused(error: CallError, where: str, accepted: Check) -> Check:
-    resolution = CATALOG[Slug.NOT_LOADED].resolution
-    if error.kind is Kind.REFUSED and _CODE.search(error.message):
-        return accepted
-    detail = f"{where}: {error}"
-    if error.kind is Kind.REFUSED:
-        hint = "The answer has no code of iPaaS.com's. Check IPAAS_API_URL; it ends in /customers as a rule."
-        return Check("ipaas", "warn", detail, hint)
-    if error.kind is Kind.DENIED:
-        return Check("ipaas", "fail", detail, f"Renew IPAAS_API_TOKEN. {resolution}")
-    if error.kind is Kind.THROTTLED:
-        return Check("ipaas", "warn", detail, "Wait: iPaaS.com has had too many calls.")
-    return Check("ipaas", "fail", detail, f"Check IPAAS_API_URL and the way to it. {resolution}")
+        hint = ipaas_advice(error)
+        if error.kind in {Kind.REFUSED, Kind.THROTTLED}:
+            return Check("ipaas", "warn", f"{where}: {error}", hint)
+        return Check("ipaas", "fail", f"{where}: {error}", f"{hint} {CATALOG[Slug.NOT_LOADED].resolution}")
+    return Check("ipaas", "ok", f"{where}: the token is accepted")

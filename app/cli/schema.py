@@ -13,6 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.ledger import schema
+from app.ledger.database_url import shown_url
+from app.ledger.engines import postgresql
+from app.ledger.hints import hint_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -20,16 +23,19 @@ if TYPE_CHECKING:
     from app.telemetry.redaction import Redactor
 
 Found = tuple[Literal["ok", "warn", "fail"], str, str]
-_CONNECT_SECONDS = 5
+_SECONDS = 5
 
 
 def check_database(url: URL, redactor: Redactor) -> Found:
     """State, what was found, what to do."""
-    shown = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    shown = shown_url(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
     if url.get_backend_name() == "sqlite":
         return _check_file(Path(url.database or ""), shown, redactor)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
-    return _check_schema(engine, shown, redactor, "Check that it runs, its name, and user name and password.")
+    engine = postgresql(url, _SECONDS * 1000, 1)
+    try:
+        return _check_schema(engine, shown, redactor, None)
+    finally:
+        engine.dispose()
 
 
 def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:
@@ -43,7 +49,7 @@ def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:
     engine = create_engine(
         "sqlite://",
         poolclass=NullPool,
-        creator=lambda: sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_CONNECT_SECONDS),
+        creator=lambda: sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_SECONDS),
     )
     status, detail, hint = _check_schema(engine, shown, redactor, "Restore the file, or set another DATABASE_URL.")
     if status != "fail" and _is_open(path):
@@ -51,13 +57,13 @@ def _check_file(path: Path, shown: str, redactor: Redactor) -> Found:
     return status, detail, hint
 
 
-def _check_schema(engine: Engine, shown: str, redactor: Redactor, hint: str) -> Found:
+def _check_schema(engine: Engine, shown: str, redactor: Redactor, hint: str | None) -> Found:
     try:
         with engine.connect() as connection:
             state = schema.look(connection)
     except DBAPIError as error:
         reason = redactor.text(str(error.orig).strip().partition("\n")[0])
-        return "fail", f"{shown}: {reason}", hint
+        return "fail", f"{shown}: {reason}", hint or hint_of(reason)
     if not state.usable:
         return "fail", f"{shown}: {state.text}", state.advice
     if state.text is None:

@@ -71,11 +71,12 @@ def transfers(  # noqa: PLR0913 - the filters
         following, shown = None, 0
         for page in service.transfers(params, None if everything else limit):
             following = page["next"]
+            found = [masked(each) for each in page["items"]]
             if as_json:
-                items += page["items"]
-            elif page["items"]:
-                _list(out, page["items"], header=shown == 0)
-            shown += len(page["items"])
+                items += found
+            elif found:
+                _list(out, found, header=shown == 0)
+            shown += len(found)
         if as_json:
             out.document({"items": items, "next": following})
         elif not shown:
@@ -194,7 +195,7 @@ def _whose(item: dict[str, Any]) -> str:
 
 
 def _would_retry(service: Service, out: Output, transfer_id: str) -> int:
-    transfer = service.get(path_of("transfers", transfer_id))
+    transfer = masked(service.get(path_of("transfers", transfer_id)))
     runs = transfer["status"] in _RERUNS
     if out.json:
         out.document({"dry_run": True, "total": int(runs), "status": transfer["status"]})

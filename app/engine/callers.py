@@ -93,16 +93,14 @@ class Callers:
         deadline = self._clock.monotonic() + wait_seconds
         with self._watchers.watching() as watch:
             entered = await asyncio.shield(self._entering.start(self._accept(news, watch, deadline)))
-            if len(entered) == 1:  # as nearly always: no task for it
-                return [await self._outcome(*entered[0], deadline)]
-            return list(await asyncio.gather(*(self._outcome(*each, deadline) for each in entered)))
+            return await self._outcomes(entered, deadline)
 
     async def rerun(self, transfer: Stored, wait_seconds: float, by: By | None) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
         deadline = self._clock.monotonic() + wait_seconds
         with self._watchers.watching() as watch:
             entered = await asyncio.shield(self._entering.start(self._rerun(transfer, watch, deadline, by)))
-            return await self._outcome(*entered, deadline) if entered else None
+            return (await self._outcomes([entered], deadline))[0] if entered else None
 
     def begin(
         self,
@@ -135,19 +133,39 @@ class Callers:
         return _Turn(self._pulse.replica if reservation else None, reservation=reservation)
 
     async def _accept(self, news: list[NewTransfer], watch: _Look, deadline: float) -> list[tuple[Entered, Watch]]:
-        entered = []
+        """Those of a customer one after the other, different ones side by side, so that they share commits."""
+        if len(news) == 1:  # as nearly always: no task for it
+            return await self._accept_in_turn(news, watch, deadline)
+        lines: dict[object, list[int]] = {}
+        for place, new in enumerate(news):
+            lines.setdefault(new.customer_id or place, []).append(place)
+        each_line = [[news[place] for place in line] for line in lines.values()]
+        done = await asyncio.gather(
+            *(self._accept_in_turn(each, watch, deadline) for each in each_line), return_exceptions=True
+        )  # all of them, before anybody is told of a fault: what is entered must be known to be
+        entered: dict[int, tuple[Entered, Watch]] = {}
+        for line, each in zip(lines.values(), done, strict=True):
+            if isinstance(each, BaseException):
+                raise each
+            entered.update(zip(line, each, strict=True))
+        return [entered[place] for place in range(len(news))]
+
+    async def _accept_in_turn(
+        self, news: list[NewTransfer], watch: _Look, deadline: float
+    ) -> list[tuple[Entered, Watch]]:
         try:
-            for new in news:
-                mapping = self._connections.of(new.connection).mapping
-                consent = mapping.readable_consent(new.record) if new.record else None
-                calls = new.skip_reason is None and not new.is_loaded_first
-                turn = await self._turn(new.connection, deadline, calls=calls)
-                complete = replace(new, promised=turn.promised, consent=consent)
-                each = await self._enter(turn, triggers.accept, complete, turn.owner, self._pulse.now())
-                entered.append((each, self._go_on(each, watch, deadline, turn)))
-        except (DatabaseGone, LookupError):  # the latter: its connection has left while the request arrived
-            raise NotTaking from None
-        return entered
+            return [await self._accept_one(new, watch, deadline) for new in news]
+        except (DatabaseGone, LookupError) as why:  # the latter: its connection has left while the request arrived
+            raise NotTaking from why
+
+    async def _accept_one(self, new: NewTransfer, watch: _Look, deadline: float) -> tuple[Entered, Watch]:
+        mapping = self._connections.of(new.connection).mapping
+        consent = mapping.readable_consent(new.record) if new.record else None
+        calls = new.skip_reason is None and not new.is_loaded_first
+        turn = await self._turn(new.connection, deadline, calls=calls)
+        complete = replace(new, promised=turn.promised, consent=consent)
+        entered = await self._enter(turn, triggers.accept, complete, turn.owner, self._pulse.now())
+        return entered, self._go_on(entered, watch, deadline, turn)
 
     async def _rerun(
         self, transfer: Stored, watch: _Look, deadline: float, by: By | None
@@ -184,21 +202,30 @@ class Callers:
         self.begin(entered, deadline, turn.reservation)
         return look
 
-    async def _outcome(self, entered: Entered, watch: Watch, deadline: float) -> Outcome:
+    async def _outcomes(self, entered: list[tuple[Entered, Watch]], deadline: float) -> list[Outcome]:
+        """What nobody waits for any more is promised, all of a request in one transaction."""
         try:
-            if entered.replayed:
-                return Outcome(entered.transfer, replayed=True)
-            transfer = await self._wait(entered.transfer, watch, deadline)
-            is_callers = not transfer.promised or transfer.rank == Rank.CALLER
-            if is_callers and not transfer.is_final:
-                transfer = await self._database.run(triggers.promise, transfer.seq)
-        except DatabaseGone:
-            raise NotTaking from None
-        return Outcome(self._gates.explain(transfer))
+            if len(entered) == 1:  # as nearly always: no task for it
+                found = [await self._wait(*entered[0], deadline)]
+            else:
+                found = list(await asyncio.gather(*(self._wait(*each, deadline) for each in entered)))
+            asked = [
+                each.seq for each in found if not each.is_final and (not each.promised or each.rank == Rank.CALLER)
+            ]
+            promised = await self._database.run(triggers.promise_all, asked) if asked else {}
+        except DatabaseGone as why:
+            raise NotTaking from why
+        return [
+            Outcome(each, replayed=True)
+            if begun.replayed
+            else Outcome(self._gates.explain(promised.get(each.seq, each)))
+            for (begun, _), each in zip(entered, found, strict=True)
+        ]
 
-    async def _wait(self, transfer: Stored, watch: Watch, deadline: float) -> Stored:
+    async def _wait(self, entered: Entered, watch: Watch, deadline: float) -> Stored:
         """Until it ended, waits for its next try, is certain to begin later, or the deadline came."""
-        while not transfer.is_final and transfer.status != "waiting":
+        transfer = entered.transfer
+        while not entered.replayed and not transfer.is_final and transfer.status != "waiting":
             left = deadline - self._clock.monotonic()
             is_late = transfer.status == "accepted" and self._gates.is_late(transfer.connection, left)
             if left <= 0 or is_late or self.given_up.is_set():
@@ -206,5 +233,7 @@ class Callers:
             here = self._runner.runs(transfer)
             await wait_at_most(watch.changed, left if here else min(left, _ELSEWHERE_SECONDS))
             news = watch.take()
+            if news is None and self._clock.monotonic() >= deadline:
+                break  # who promises it looks at it once more
             transfer = news if news is not None else await self._database.read(reports.by_seq, transfer.seq)
         return transfer

@@ -11,14 +11,17 @@ import structlog
 from app.engine.callers import Callers, NotTaking
 from app.engine.dispatcher import Dispatcher
 from app.engine.entry import Entry
+from app.engine.first_calls import FirstCalls
 from app.engine.gates import Gates
+from app.engine.opening import Opening, Quiet
 from app.engine.pulse import Pulse
 from app.engine.report import report
 from app.engine.runner import Ports, Runner
 from app.engine.tasks import Tasks, Watchers
 from app.engine.upkeep import Upkeep
-from app.ledger import attempts, claims, gates, replicas
-from app.ledger.faults import DatabaseGone, SchemaFault
+from app.ledger import attempts, claims, replicas
+from app.ledger.faults import DatabaseBusy, DatabaseGone
+from app.ledger.hints import hint_of
 from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("engine")
 
 _DATABASE_SECONDS = 1.0  # between tries while it is away
+_REFUSED_SECONDS = 10.0  # then it may be tried again, as `Retry-After` says
 
 
 class Engine:
@@ -66,6 +70,7 @@ class Engine:
         self._entering = Tasks()
         self._watchers = Watchers()
         self.gates = Gates(connections, database, clock, self.pulse, self._tasks, self._gate_changed)
+        self._first_calls = FirstCalls(connections, self.gates, clock)
         self.entry = Entry(database, self.pulse, self.settle, connections)
         ports = Ports(self._changed, self._due, self._loaded, self.gates.reserve, self._lost)
         self._runner = Runner(
@@ -92,7 +97,9 @@ class Engine:
         self._unknown: set[tuple[Key, str]] = set()
         self.draining = False
         self.started = False
-        self.fault: str | None = None
+        self.opening = Opening(database, clock, self.pulse, self._take_over)
+        self._quiet = Quiet(clock)
+        self._refused: tuple[float, str] | None = None
 
     @property
     def running(self) -> int:
@@ -112,6 +119,11 @@ class Engine:
     def start(self) -> None:
         """Open the database in the background, take over what was left, then take transfers."""
         self._tasks.start(self._live())
+
+    def connections_changed(self) -> None:
+        """What is new is called once, and what waited for it may be due."""
+        self.settle()
+        self._tasks.start(self._first_calls.make())
 
     async def drain(self, seconds: float) -> None:
         """Take no more; let running ones end within `seconds`; leave the rest to the next start. Idempotent."""
@@ -137,7 +149,23 @@ class Engine:
 
         Default: the response timeout. With 0 nothing is waited for. Raises NotTaking.
         """
-        return await self._callers.run(news, self._patience(wait_seconds))
+        patience = self._patience(wait_seconds)
+        try:
+            outcomes = await self._callers.run(news, patience)
+        except NotTaking as refused:
+            why = refused.__cause__
+            if isinstance(why, DatabaseGone) and not isinstance(why, DatabaseBusy):
+                self._refused = self._clock.monotonic(), hint_of(str(why))
+            raise
+        self._refused = None
+        return outcomes
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the database did not take the last transfers; None = it did, or that was a while ago."""
+        if self._refused is None or self._clock.monotonic() - self._refused[0] > _REFUSED_SECONDS:
+            return None
+        return self._refused[1]
 
     async def rerun(
         self, transfer: Stored, wait_seconds: float | None = None, by: By | None = None
@@ -248,9 +276,10 @@ class Engine:
 
     async def _live(self) -> None:
         """From the start of this replica to its end."""
-        while not await self._open():
-            await self._clock.sleep(_DATABASE_SECONDS)
-        for work in (self._dispatcher.live(), self.upkeep.live(), self.entry.live(), self._guard()):
+        await self.opening.done()
+        self.started = True
+        beside = (self._dispatcher.live(), self.upkeep.live(), self.entry.live(), self._guard())
+        for work in (*beside, self._first_calls.make()):
             self._tasks.start(work)
         while True:
             await self._clock.sleep(replicas.HEARTBEAT_SECONDS)
@@ -267,39 +296,16 @@ class Engine:
             except Exception:
                 log.exception("taking over broke")
 
-    async def _open(self) -> bool:
-        """Whether the database could be opened and took the first heartbeat."""
-        self.fault = None
-        try:
-            await self._database.migrate()
-            if self._database.is_sqlite:
-                await self._database.run(replicas.leave)
-            await self.pulse.beat()
-            await self._take_over()
-            await self._database.run(gates.hasten, self.pulse.now())
-        except DatabaseGone as gone:
-            log.warning("waiting for the database", error=str(gone))
-            return False
-        except SchemaFault as fault:
-            self.fault = str(fault)
-            log.error("the database cannot be used", error=self.fault)  # noqa: TRY400 - its words say all
-            return False
-        except Exception:
-            log.exception("the database cannot be prepared")
-            return False
-        if self._database.schema_note is not None:
-            log.warning("the database's schema is newer", error=self._database.schema_note)
-        self.started = True
-        return True
-
     async def _beat(self) -> None:
         """Say that this replica lives; one that could not for too long stops its own work."""
         if self.pulse.is_cut_off:
             self._fence()
         try:
             await self.pulse.beat()
+            self._quiet.forget()
         except DatabaseGone as gone:
-            log.warning("the database does not answer", error=str(gone))
+            if self._quiet.passes(hint_of(str(gone))):
+                log.warning("the database does not answer", error=str(gone))
             if self.pulse.age > replicas.FENCE_SECONDS:
                 self._fence()
         except Exception:  # a replica that stops beating would lose its work to the others

@@ -169,8 +169,13 @@ class Runner:
     def _start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self.running[task] = key
-        task.add_done_callback(self.running.pop)
+        self._metrics.running(len(self.running))
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self.running[task]
+        self._metrics.running(len(self.running))
 
     async def _attempt(self, claim: Claim, progress: Progress, deadline: float, calls: Reservation) -> None:
         lead = claim.lead

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK_UP, _WRITE_BACK = "look up the external ID", "write back"
 _CODE = re.compile(r"\b(AUTH|AUTZ|VALD|BIZL|NFND|INTL)-\w+")
+_READ = re.compile(r"\b(VALD|BIZL|NFND)-\w+")  # who says so has let the token in
 _KINDS = {"AUTH": Kind.DENIED, "AUTZ": Kind.DENIED, "INTL": Kind.UNAVAILABLE}
 
 
@@ -68,6 +70,27 @@ class IpaasClient:
     async def aclose(self) -> None:
         """Close pooled connections. Idempotent."""
         await self._http.aclose()
+
+    @property
+    def last_failure(self) -> CallError | None:
+        """Why the last call failed; None when it did not, or only refused the data."""
+        return self._http.last_failure
+
+    @property
+    def called(self) -> bool:
+        """Whether any call was made."""
+        return self._http.called
+
+    async def check(self) -> None:
+        """Asks for a customer that is not there: how that is refused shows whether address and token are right."""
+        try:
+            await self.customer("0", str(uuid4()))
+        except CallError as error:
+            if error.kind is Kind.REFUSED and _READ.search(error.message):
+                NOTING.get().excuse()
+                return
+            self._http.last_failure = error
+            raise
 
     async def customer(self, customer_id: str, tracking_guid: str) -> CustomerRecord:
         """The record as it is now."""

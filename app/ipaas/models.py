@@ -12,12 +12,14 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app.privacy import names_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_NOTIFICATIONS = 100
 _MOST_ITEMS = 1000  # of a record, each kind
-_MOST_FAULTS = 100  # are told
+MOST_FAULTS = 100  # are told
 ID_LIMIT = 100
 _DIGITS = 40  # of an id that is a number
 _SCOPE_LIMIT = 60
@@ -106,8 +108,8 @@ class CustomerRecord(_Lenient):
 
     @property
     def names(self) -> list[str]:
-        """The person's names."""
-        return [name for name in (self.first_name, self.last_name) if name]
+        """The person's names, and their parts."""
+        return names_of(self.view)
 
     def custom_field(self, name: str) -> Any:
         """The value of a custom field, its name compared without case; None when it is absent."""
@@ -190,11 +192,6 @@ class Notification(BaseModel):
         """The scope without case and without `/debug`."""
         return "/".join(self.path[:-1] if self.debug else self.path)
 
-    @property
-    def shown_scope(self) -> str:
-        """The plain scope, cut and without anything that is no scope, for logs and answers."""
-        return re.sub(r"[^a-z0-9/_.-]", "?", self.plain_scope)[:_SCOPE_LIMIT]
-
 
 class Envelope(BaseModel):
     """The body of a webhook."""
@@ -202,6 +199,19 @@ class Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     notifications: Annotated[list[Notification], Field(max_length=MAX_NOTIFICATIONS)]
+
+
+class Outline(BaseModel):
+    """An envelope whose notifications have not been looked at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    notifications: Annotated[list[Any], Field(max_length=MAX_NOTIFICATIONS)]
+
+
+def shown_scope(text: str) -> str:
+    """Cut, and without anything that is no scope."""
+    return re.sub(r"[^a-z0-9/_.-]", "?", text)[:_SCOPE_LIMIT]
 
 
 def is_plain(value: str) -> bool:
@@ -258,5 +268,5 @@ def faults_of(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> list[dic
             ),
             "detail": _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ") + ".",
         }
-        for fault in islice(errors, _MOST_FAULTS)
+        for fault in islice(errors, MOST_FAULTS)
     ]

@@ -11,8 +11,8 @@ from weakref import finalize
 
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger import engines, schema
-from app.ledger.faults import DatabaseBusy, SchemaFault, first_line
+from app.ledger import engines, hints, schema
+from app.ledger.faults import NOT_ALLOWED, DatabaseBusy, SchemaFault, code_of, first_line
 from app.ledger.group import Group, PipelinedGroup, Refused
 from app.ledger.pool import Pool
 from app.ledger.session import about_of
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_WRITERS = 7
 _READERS = 2
+_DEFAULT_POOL = 10
 
 
 class Database:
     """One database; `run`, `read`, `beat` are transactions. Raises DatabaseFault for a SQLite path without access.
 
-    `schema_note` is what a person should know of the schema after `migrate`; None = nothing.
+    `pool_size`: connections to PostgreSQL at most, 4 or more: the group's, the heart's, readers and writers.
+    `schema_note` is what a person should know of the schema after `migrate`; None = nothing. `place`: for the log.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, pool_size: int = _DEFAULT_POOL) -> None:
         self.schema_note: str | None = None
+        self.place = hints.place_of(url)
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._writers: Pool | Group
         self._heart: Pool | Group
@@ -48,9 +50,11 @@ class Database:
             self._readers = Pool(engines.sqlite(url, "BEGIN", _READERS), _READERS, "ledger-read")
             return
         ms = engines.STATEMENT_MS
-        self._group = PipelinedGroup(engines.postgresql(url, ms, 1, engines.GROUP_OPTIONS))
-        self._readers = Pool(engines.postgresql(url, ms, _READERS), _READERS, "ledger-read")
-        self._writers = Pool(engines.postgresql(url, ms, _WRITERS), _WRITERS, "ledger-write")
+        readers = max(1, pool_size // 5)
+        writers = pool_size - readers - 2
+        self._group = PipelinedGroup(engines.postgresql_group(url), engines.group_settings(url))
+        self._readers = Pool(engines.postgresql(url, ms, readers), readers, "ledger-read")
+        self._writers = Pool(engines.postgresql(url, ms, writers), writers, "ledger-write")
         self._heart = Pool(engines.postgresql(url, engines.BEAT_MS, 1), 1, "ledger-beat")
 
     async def run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -81,13 +85,15 @@ class Database:
                 state = await self._step()
         except DBAPIError as error:
             message = f"The schema could not be brought to {schema.known()[-1]}: {first_line(error.orig)}."
+            if code_of(error) == NOT_ALLOWED:
+                message += f" {schema.NEEDS_MIGRATE}"
             raise SchemaFault(message) from None
         if not state.usable:
             raise SchemaFault(state.words)
         self.schema_note = state.words
 
     async def _step(self) -> schema.SchemaState:
-        """Who does not get a lock in time lets the others pass, then tries again."""
+        """Who does not get a lock soon lets the others pass, then tries again. Raises DatabaseBusy in the end."""
         for _ in range(schema.TRIES - 1):
             with suppress(DatabaseBusy):
                 return await self.run(_step)

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import fcntl
 import os
-from types import MappingProxyType
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import Engine
 
+from app.ledger.database_url import number
 from app.ledger.faults import LOST, DatabaseFault, code_of, hide_rows
-from app.settings import Settings, SettingsFault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.engine import URL, ExceptionContext
 
-    from app.telemetry.redaction import Redactor
-
-_CONNECT_SECONDS = 5
-_NETWORK_MS = 15_000
+_WAYS = {"connect_timeout": 5, "tcp_user_timeout": 15_000}  # seconds, milliseconds; where the URL says nothing
+_ONE_OF_SEVERAL = {"target_session_attrs": "read-write"}  # the service always writes
+_PREPARE_AFTER = 5  # executions on one connection
 STATEMENT_MS = 15_000
 IDLE_MS = 10_000  # a replica that froze in a transaction lets go of its rows
 LOCK_MS = 12_000  # longer, so that who waits for those rows gets them
 BEAT_MS = 5_000
+_OPTION = re.compile(r"(?:-c\s*|--)([\w.]+)=")
 # A group waits for nobody: its rows are locked in advance, or not at all. It knows its rows by their keys, so it
 # never scans, and one plan for ever will do: made while a table was empty, too.
 GROUP_OPTIONS = {
@@ -39,56 +37,76 @@ GROUP_OPTIONS = {
 }
 
 
-def read_url(value: str) -> URL:
-    """The URL with the driver that the product brings. Raises DatabaseFault."""
-    try:
-        url = make_url(value.replace("postgres://", "postgresql://", 1))
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        message = "it is no database URL"
-        raise DatabaseFault(message) from None
-    kind = url.get_backend_name()
-    if kind == "sqlite" and url.database and url.database != ":memory:":
-        return url.set(drivername="sqlite")
-    if kind == "postgresql" and url.database:
-        return url.set(drivername="postgresql+psycopg")
-    message = "only sqlite:///path/to/file.db and postgresql://host/database are known"
-    raise DatabaseFault(message)
+def postgresql(url: URL, statement_ms: int, size: int) -> Engine:
+    """A pool of that many connections. Each transaction begins with its limits; sessions have no state.
+
+    So they may be shared, as PgBouncer does: `BEGIN; SET LOCAL …` is one message.
+    """
+    engine = _of_postgresql(url, size, autocommit=True)
+    limits = (f"SET LOCAL {name} = {value}" for name, value in _limits(url, statement_ms).items())
+    begin = "; ".join(["BEGIN", *limits])
+
+    def do_begin(pooled: Any) -> None:
+        pooled.driver_connection.execute(begin, prepare=False)
+
+    dialect: Any = engine.dialect
+    dialect.do_begin = do_begin  # not as an event: what fails here is SQLAlchemy's to judge, as a statement is
+    return engine
 
 
-def url_of(settings: Settings, redactor: Redactor) -> URL:
-    """DATABASE_URL, its password known to the redactor. Raises SettingsFault."""
-    try:
-        url = read_url(settings.database_url)
-    except DatabaseFault as fault:
-        reason = f"DATABASE_URL is not usable: {fault}; set {Settings.model_fields['database_url'].description}."
-        raise SettingsFault([reason]) from None
-    redactor.learn(str(url.password or ""))
-    return url
+def postgresql_group(url: URL) -> Engine:
+    """One connection, whose transactions are told `group_settings` as their first statement."""
+    return _of_postgresql(url, 1)
 
 
-def postgresql(
-    url: URL, statement_ms: int, size: int, options: Mapping[str, object] = MappingProxyType({})
-) -> Engine:
-    """A pool of that many connections; `options` are settings of their sessions."""
+def group_settings(url: URL) -> str:
+    """A statement: what else would be `SET LOCAL`, each a message of its own in a pipeline."""
+    settings = {**_limits(url, STATEMENT_MS), **GROUP_OPTIONS}
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
+def _limits(url: URL, statement_ms: int) -> dict[str, int]:
+    """What a transaction may take, in milliseconds; what DATABASE_URL has in `options` is left as it is."""
+    own = _OPTION.findall(str(url.query.get("options", "")))
     limits = {
         "statement_timeout": statement_ms,
         "lock_timeout": LOCK_MS,
         "idle_in_transaction_session_timeout": IDLE_MS,
     }
+    return {name: value for name, value in limits.items() if name not in own}
+
+
+def _of_postgresql(url: URL, size: int, *, autocommit: bool = False) -> Engine:
+    asked = url.query.get("prepare_threshold")
+    hosts = url.query.get("host") or url.host or ""
+    ways = _WAYS | (_ONE_OF_SEVERAL if not isinstance(hosts, str) or "," in hosts else {})
     engine = create_engine(
-        url,
+        url.difference_update_query(["prepare_threshold"]),
         pool_size=size,
         max_overflow=0,
-        pool_pre_ping=True,
         hide_parameters=True,  # records are parameters, and error texts reach the log
         connect_args={
-            "connect_timeout": _CONNECT_SECONDS,
-            "tcp_user_timeout": _NETWORK_MS,
-            "options": " ".join(f"-c {name}={value}" for name, value in {**limits, **options}.items()),
+            **{name: value for name, value in ways.items() if name not in url.query},
+            "autocommit": autocommit,
+            "prepare_threshold": None if asked is None else number(asked) or None,
         },
     )
     event.listen(engine, "handle_error", _on_error)
+    if asked is None:
+        event.listen(engine, "connect", _prepare_where_possible)
     return engine
+
+
+def _prepare_where_possible(connection: Any, _record: Any) -> None:
+    """Behind a pooler the next transaction may be another server session's, which knows no statement of this one.
+
+    One that shares sessions makes up the process id that it tells its clients.
+    """
+    autocommit, connection.autocommit = connection.autocommit, True
+    [pid] = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.autocommit = autocommit
+    if pid == connection.info.backend_pid:
+        connection.prepare_threshold = _PREPARE_AFTER
 
 
 def _on_error(context: ExceptionContext) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 # to be tried again: deadlock, serialization failure; and somebody else was first, whom one finds the next time
 _REPEATED = frozenset({"40P01", "40001", "23505"})
 _LOCKED = "55P03"
+NOT_ALLOWED = "42501"
 # psycopg has no OperationalError of these: the server turned read-only (a failover), a frozen session was ended
 LOST = frozenset({"25006", "25P03"})
 

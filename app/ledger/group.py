@@ -156,6 +156,10 @@ class Group:
 class PipelinedGroup(Group):
     """The same on PostgreSQL. It waits for no row that another replica has locked: nobody holds up the others."""
 
+    def __init__(self, engine: Engine, settings: str) -> None:
+        self._settings = settings
+        super().__init__(engine)
+
     def _run(self, jobs: Sequence[_Job]) -> None:
         """Each thing once; what is left is another group's."""
         while jobs:
@@ -177,7 +181,7 @@ class PipelinedGroup(Group):
     def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
         transaction = connection.begin()
         self._is_final = False
-        session = GroupSession(connection, [job.about for job in jobs if job.about is not None])
+        session = GroupSession(connection, self._settings, [job.about for job in jobs if job.about is not None])
         try:
             for job, is_free in zip(jobs, session.free, strict=True):
                 if is_free:

@@ -48,8 +48,10 @@ ORDER BY w.number"""
 _TRANSFERS = f"SELECT {_columns(transfers, 't')} FROM transfers t WHERE t.seq = ANY(%s) FOR UPDATE SKIP LOCKED"
 
 
-def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
+def look_ahead(driver: Any, pipeline: Any, settings: str, about: Sequence[About]) -> tuple[Ahead, list[bool]]:
     """Lock and read what these works are about, in one round trip; of each, whether it was free.
+
+    `settings` is the statement that sets those of the transaction, on the same way.
 
     What was locked by somebody else, or is another customer's link, is not: it is to be waited for elsewhere.
     """
@@ -58,6 +60,7 @@ def look_ahead(driver: Any, pipeline: Any, about: Sequence[About]) -> tuple[Ahea
         for each in about
     ]
     seqs = [each.seq for each in about if each.seq is not None]
+    driver.execute(settings)
     looked = driver.execute(_LOOK, [list(column) for column in zip(*keys, strict=True)])
     locked = driver.execute(_TRANSFERS, [seqs]) if seqs else ()
     pipeline.sync()
@@ -89,7 +92,7 @@ class GroupSession(Session):
     and PostgreSQL 15), and a replica that froze then would keep its rows.
     """
 
-    def __init__(self, connection: Connection, about: Sequence[About]) -> None:
+    def __init__(self, connection: Connection, settings: str, about: Sequence[About]) -> None:
         super().__init__(connection)
         self._new: dict[Table, dict[tuple[Any, ...], Row]] = {}
         self._changed: dict[Table, dict[tuple[Any, ...], Row]] = {}
@@ -97,7 +100,7 @@ class GroupSession(Session):
         pipeline = self._pipeline.enter_context(self.driver.pipeline())
         self.ahead: Ahead
         try:
-            self.ahead, self.free = look_ahead(self.driver, pipeline, about)
+            self.ahead, self.free = look_ahead(self.driver, pipeline, settings, about)
         except BaseException:
             self.close()
             raise

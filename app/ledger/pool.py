@@ -6,13 +6,15 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from app.ledger.faults import DatabaseGone, gone, is_repeatable, told
 from app.ledger.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine, RootTransaction
 
 T = TypeVar("T")
 _TRIES = 3
@@ -50,14 +52,24 @@ class Pool:
 
     def _once(self, work: Callable[[Session], T]) -> T:
         with self._engine.connect() as connection:
-            transaction = connection.begin()
             try:
+                transaction = _begun(connection)
                 result = work(Session(connection))
                 transaction.commit()
             except BaseException as error:
                 if gone(error):
                     connection.invalidate()
                 else:
-                    transaction.rollback()
+                    connection.rollback()
                 raise
         return result
+
+
+def _begun(connection: Connection) -> RootTransaction:
+    """On another connection, where the server has ended this one since its last use."""
+    try:
+        return connection.begin()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return connection.begin()

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK_MS = 3_000  # who waits for a table keeps all others waiting for it, webhooks of older replicas too
-TRIES, PAUSE_SECONDS = 5, 2.0
+# who waits for a table keeps all others waiting for it, webhooks of older replicas too: shorter than the time that
+# these wait in a group (engines.GROUP_OPTIONS), and for each lock that a migration takes
+LOCK_MS = 150
+TRIES, PAUSE_SECONDS = 20, 0.5
 _SHOWN = 5
 _RESTORE = "Restore the database from a backup, or set DATABASE_URL to an empty one."
+NEEDS_MIGRATE = "Run `ipaas-stamped migrate` with a role that may change it; this service then goes on by itself."
 _UPDATE = "Update the product here, too."
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import distinct, func, literal, select, true, union_all
 
 from app.ledger.grouping import alike
-from app.ledger.reports import NO_SEQ, seq_since
+from app.ledger.reports import LISTED, NO_SEQ, seq_since
 from app.ledger.stored import Stored, load_failure
 from app.ledger.tables import FINAL, OPEN, attempts, is_oldest, is_open, sync_items, syncs, transfers
 
@@ -161,7 +161,7 @@ def failed_groups(session: Session, wanted: Filter, limit: int) -> list[FailureG
         .limit(limit)
         .subquery()
     )
-    statement = select(transfers, found).join(found, found.c.newest == columns.seq)
+    statement = select(*LISTED, found).select_from(transfers).join(found, found.c.newest == columns.seq)
     rows = session.execute(statement.order_by(found.c.total.desc(), found.c.newest.desc())).mappings()
     own = [column.name for column in transfers.columns]
     return [
@@ -188,7 +188,7 @@ def sync_transfers(
     if after is not None:
         clauses.append(sync_items.c.transfer_seq > after)
     statement = (
-        select(transfers)
+        select(*LISTED)
         .join(sync_items, sync_items.c.transfer_seq == transfers.c.seq)
         .where(*clauses)
         .order_by(sync_items.c.transfer_seq)

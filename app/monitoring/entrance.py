@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from app.api.security import address_of
 from app.monitoring.guard import HOME, form_of, go_to, is_browser, is_https, not_found
 from app.monitoring.rendering import STATIC
-from app.monitoring.sessions import COOKIE, SESSION_SECONDS, TooManyAttempts
+from app.monitoring.sessions import COOKIE, SESSION_SECONDS
 
 if TYPE_CHECKING:
+    from app.api.guesses import Guesses
     from app.api.security import Door
     from app.monitoring.rendering import Pages
     from app.monitoring.sessions import Sessions
@@ -33,7 +33,7 @@ def entrance_routes(router: APIRouter, sessions: Sessions, door: Door) -> None:
             return go_to(HOME)
         if is_browser(request):
             return go_to("/login")
-        door.require(request)
+        await door.require(request)
         return JSONResponse({"monitoring": HOME, "transfers": "/transfers", "openapi": "/openapi.json"})
 
     @router.get("/monitoring/static/{name}")
@@ -44,7 +44,7 @@ def entrance_routes(router: APIRouter, sessions: Sessions, door: Door) -> None:
         return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=31536000, immutable"})
 
 
-def session_routes(router: APIRouter, pages: Pages, sessions: Sessions) -> None:
+def session_routes(router: APIRouter, pages: Pages, sessions: Sessions, guesses: Guesses) -> None:
     """Add signing in and out."""
 
     @router.get("/login")
@@ -59,17 +59,9 @@ def session_routes(router: APIRouter, pages: Pages, sessions: Sessions) -> None:
         form = form_of(request)
         target = _own_page(form.get("next", ""))
         address = address_of(request)
-        try:
-            cookie = sessions.sign_in(form.get("key", "").strip())
-        except TooManyAttempts as many:
-            log.warning("sign-in refused", reason="too many wrong keys", address=address)
-            seconds = math.ceil(many.seconds)
-            fault = f"Too many wrong keys were tried. Try again in {seconds} s."
-            status = HTTPStatus.TOO_MANY_REQUESTS
-            response: Response = pages.show(request, "login.html", status, target=target, fault=fault)
-            response.headers["Retry-After"] = str(seconds)
-            return response
+        cookie = sessions.sign_in(form.get("key", "").strip())
         if cookie is None:
+            await guesses.wrong(address, "page")
             log.warning("sign-in refused", reason="wrong key", address=address)
             fault = "This is no key for these pages. They open with one of OPERATOR_API_KEY or VIEWER_API_KEY."
             return pages.show(request, "login.html", HTTPStatus.FORBIDDEN, target=target, fault=fault)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 HOME: Final = "/monitoring"
 FORM_LIMIT: Final = 1024 * 1024
+_OPEN_FORM_LIMIT: Final = 16 * 1024  # of who is not signed in
 READS: Final = "reads"  # the tag of a form that changes nothing
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _HEADERS = {
@@ -106,7 +107,7 @@ def open_route(pages: Pages) -> type[APIRoute]:
 
             async def answer(request: Request) -> Response:
                 if request.method == "POST":
-                    request.state.form = await _read_form(request)
+                    request.state.form = await _read_form(request, _OPEN_FORM_LIMIT)
                 return await handle(request)
 
             async def guarded(request: Request) -> Response:
@@ -137,7 +138,7 @@ def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
                             "This key only looks",
                             "Nothing was done. Sign in with a key of OPERATOR_API_KEY to act.",
                         )
-                    form = await _read_form(request)
+                    form = await _read_form(request, FORM_LIMIT)
                     if not sessions.is_form_of(session, form.pop("form_token", "")):
                         raise PageFault(
                             HTTPStatus.FORBIDDEN,
@@ -191,7 +192,7 @@ def _to_sign_in(request: Request) -> Response:
     return go_to(path)
 
 
-async def _read_form(request: Request) -> dict[str, str]:
+async def _read_form(request: Request, limit: int) -> dict[str, str]:
     """The last value of each field. Raises PageFault for a form of another site and for what is no form."""
     if not _from_here(request):
         raise PageFault(HTTPStatus.FORBIDDEN, "This form comes from elsewhere", "Nothing was done.")
@@ -201,11 +202,11 @@ async def _read_form(request: Request) -> dict[str, str]:
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > FORM_LIMIT:
+        if len(raw) > limit:
             raise PageFault(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "The form is too large",
-                "Nothing was done. A form may have up to 1 MiB.",
+                f"Nothing was done. This form may have up to {limit // 1024} KiB.",
                 headers={"Connection": "close"},
             )
     _refuse_nul(b"%00" in raw or b"\0" in raw)
@@ -224,4 +225,4 @@ def _from_here(request: Request) -> bool:
     if fetch_site is not None:
         return fetch_site == "same-origin"
     origin = request.headers.get("origin", "null")
-    return origin == "null" or urlsplit(origin).netloc == request.headers.get("host")
+    return origin == "null" or origin.partition("://")[2] == request.headers.get("host")

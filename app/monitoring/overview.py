@@ -31,6 +31,7 @@ _WELL: Final = {
     "engine": ("New transfers are taken.", None),
     "connections": ("The file of connections was taken over.", "/monitoring/settings"),
     "stamped": ("No call to Stamped.io is failing.", "/monitoring/settings"),
+    "ipaas": ("No call to iPaaS.com is failing.", "/monitoring/settings"),
     "database": ("Answers.", None),
     "oldest_waiting": ("None has waited for over 30 minutes.", None),
 }

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from app.connections import connection_id
 from app.error_catalog import CATALOG, Slug
 from app.monitoring.sessions import COOKIE
+from app.privacy import masked_id
 from app.times import moment
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Pages:
             "error_title": error_title,
             "coded": coded,
             "connection_id": connection_id,
+            "masked": masked_id,
         }
         self._environment.globals |= {"sandbox": sandbox, "navigation": NAVIGATION, "static": static_url}
 

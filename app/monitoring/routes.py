@@ -19,17 +19,18 @@ from app.monitoring.transfer import action_routes, transfer_routes
 from app.monitoring.transfers import list_routes
 
 if TYPE_CHECKING:
+    from app.api.guesses import Guesses
     from app.api.security import Door
     from app.monitoring.sessions import Sessions
     from app.monitoring.site import Site
 
 
-def monitoring_routes(site: Site, sessions: Sessions, door: Door) -> APIRouter:
+def monitoring_routes(site: Site, sessions: Sessions, door: Door, guesses: Guesses) -> APIRouter:
     """`/`, sign-in, and the pages under `/monitoring`, which need a session."""
     pages = site.pages
     entrance = APIRouter(route_class=open_route(pages))
     entrance_routes(entrance, sessions, door)
-    session_routes(entrance, pages, sessions)
+    session_routes(entrance, pages, sessions, guesses)
     guarded = APIRouter(prefix="/monitoring", route_class=guarded_route(pages, sessions))
     for add_routes in (
         overview_routes,

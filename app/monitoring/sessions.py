@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -17,16 +16,7 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "ipaas_stamped_session"
 SESSION_SECONDS: Final = 12 * 3600
-_WRONG_KEYS, _WRONG_KEYS_SECONDS = 10, 60.0
 _SIGNING: Final[dict[str, Any]] = {"key_derivation": "hmac", "digest_method": sha256}
-
-
-class TooManyAttempts(Exception):
-    """Too many wrong keys were tried in this process; `seconds` until the next try."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +54,7 @@ class _Seal:
 class Sessions:
     """Signs with what is derived from the key that signed in: whose it is tells whose session it is.
 
-    So a key that is changed or removed ends its sessions. Sign-outs and wrong keys are remembered in this process
-    only.
+    So a key that is changed or removed ends its sessions. Sign-outs are remembered in this process only.
     """
 
     def __init__(self, keyring: Keyring, clock: Clock) -> None:
@@ -73,16 +62,11 @@ class Sessions:
         self._clock = clock
         self._seals = {digest: _Seal.of(digest, who) for digest, who in keyring.of_people()}
         self._signed_out: dict[str, float] = {}
-        self._wrong: deque[float] = deque(maxlen=_WRONG_KEYS)
 
     def sign_in(self, key: str) -> str | None:
-        """The cookie of a new session; None for a wrong key. Raises TooManyAttempts."""
-        now = self._clock.monotonic()
-        if len(self._wrong) == _WRONG_KEYS and now - self._wrong[0] < _WRONG_KEYS_SECONDS:
-            raise TooManyAttempts(_WRONG_KEYS_SECONDS - (now - self._wrong[0]))
+        """The cookie of a new session; None for a wrong key."""
         who = self._keyring.opened_by(key.encode())
         if who is None or who.role == "webhook":
-            self._wrong.append(now)
             return None
         cookies = self._seals[sha256(key.encode()).digest()].cookies
         return str(cookies.dumps([secrets.token_urlsafe(16), int(self._now() + SESSION_SECONDS)]))

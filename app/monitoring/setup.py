@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotenv import dotenv_values
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import AliasChoices, SecretStr
-from sqlalchemy.engine import make_url
+from pydantic import SecretStr
 
 from app.error_catalog import CATALOG, Slug
+from app.ledger.database_url import shown_url
+from app.loading import names_of
 from app.monitoring.guard import form_of, go_to, not_found
 from app.monitoring.transfers import connection_of
 from app.outbound.calls import CallError
 from app.outbound.pauses import Paused
+from app.setting_sources import given
 from app.settings import Settings, is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from pydantic.fields import FieldInfo
 
     from app.connections import Connection
     from app.monitoring.site import Site
@@ -52,7 +49,7 @@ class Tested:
 
 def setup_routes(router: APIRouter, site: Site) -> None:
     """Add the page and its test."""
-    shown = settings_shown(site.settings, os.environ, dotenv_names())
+    shown = settings_shown(site.settings, *map(set, given()))
 
     async def page(request: Request, tested: Tested | None = None, of: str | None = None) -> Response:
         return site.pages.show(
@@ -61,6 +58,9 @@ def setup_routes(router: APIRouter, site: Site) -> None:
             shown=shown,
             tested=tested,
             of=of,
+            told={
+                each.id: [check for check in site.health.foreign(each) if check.hint] for each in site.connections
+            },
             served=[each for each in site.connections if shown_of(request, each)],
             fault=site.connections.fault,
         )
@@ -91,6 +91,7 @@ def setup_routes(router: APIRouter, site: Site) -> None:
             tested = Tested(site.clock.monotonic() - began)
         return await page(request, tested, connection.id)
 
+    @router.get("/access")  # what that call says is here
     @router.get("/settings/test")
     async def back() -> Response:
         return go_to("/monitoring/settings")
@@ -102,27 +103,17 @@ def shown_of(request: Request, connection: Connection) -> bool:
 
 
 def settings_shown(settings: Settings, environment: Collection[str], env_file: Collection[str]) -> list[Setting]:
-    """Every setting; of a key only whether it is set."""
-    in_environment = {name.upper() for name in environment}
-    in_file = {name.upper() for name in env_file}
+    """Every setting; of a key only whether it is set. Both: upper-case names."""
     return [
         Setting(
             field.upper(),
             _value(field, getattr(settings, field)),
-            _source(settings, field, _names(field, info), in_environment, in_file),
+            _source(settings, field, set(names_of(field)), environment, env_file),
             info.description or "",
         )
         for field, info in Settings.model_fields.items()
         if not info.exclude
     ]
-
-
-def dotenv_names() -> set[str]:
-    """The names in the `.env` that was read at the start."""
-    path = Settings.model_config.get("env_file")
-    if not isinstance(path, str | Path) or not Path(path).is_file():
-        return set()
-    return {name for name, value in dotenv_values(path).items() if value}
 
 
 def _value(field: str, value: Any) -> str | None:
@@ -132,7 +123,7 @@ def _value(field: str, value: Any) -> str | None:
         keys = len([part for part in value.get_secret_value().split(",") if part.strip()])
         return _MASK if keys == 1 else f"{_MASK} ({keys} keys)"
     if field == "database_url":
-        return make_url(value).render_as_string(hide_password=True)
+        return shown_url(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -146,9 +137,3 @@ def _source(
     if names & set(env_file):
         return ".env"
     return "sandbox" if settings.sandbox_url else "given at the start"
-
-
-def _names(field: str, info: FieldInfo) -> set[str]:
-    alias = info.validation_alias
-    names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [field]
-    return {name.upper() for name in (*names, field)}

@@ -20,7 +20,9 @@ MESSAGE_LIMIT = 500
 WRITES = frozenset({"create", "update", "subscribe", "unsubscribe"})  # what changes a customer at Stamped.io
 ENVELOPES = ("customer", "data", "result", "results")  # what an answer may be wrapped in
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_STRIP_LIMIT = 20_000
+_READ_LIMIT = 20_000
+_LAST_WORD = re.compile(r"(?<!\w)\w+\Z")
+_SEPARATOR = re.compile(r"[\s<>\"(),;]")
 _TAGS = re.compile(  # bounded, so that thousands of `<` don't each look at all that follows
     r"<(script|style)\b[^<]*(?:<(?!/\1>)[^<]*){0,50}</\1>|<[^<>]*>", re.IGNORECASE
 )
@@ -85,8 +87,17 @@ def message_of(body: Any, text: str) -> str:
     elif isinstance(body, str):
         found = _flat(body)
     if not found and body not in ({}, [], "") and text.strip() != "null":
-        found = " ".join(html.unescape(_TAGS.sub(" ", text[:_STRIP_LIMIT])).split())
+        found = " ".join(html.unescape(_TAGS.sub(" ", begin_of(text))).split())
     return found
+
+
+def begin_of(text: str) -> str:
+    """As much as is worth reading, in whole words: a part of a key or an address would not be known for one."""
+    if len(text) <= _READ_LIMIT:
+        return text
+    ends = [found.start() for found in _SEPARATOR.finditer(text, 0, _READ_LIMIT)]
+    begin = text[: ends[-1] if ends else _READ_LIMIT]
+    return begin if ends else _LAST_WORD.sub("", begin) or begin
 
 
 def printable(text: str) -> str:
@@ -99,7 +110,7 @@ def cut(message: str, limit: int = MESSAGE_LIMIT) -> str:
     message = printable(message)
     if len(message) <= limit:
         return message
-    whole = message[: limit - 1].rpartition(" ")[0]
+    whole = message[: limit - 1].rpartition(" ")[0] or _LAST_WORD.sub("", message[: limit - 2])
     return f"{whole or message[: limit - 2]} …"
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 from pydantic_core import from_json
 
-from app.outbound.calls import ENVELOPES, CallError, cut, message_of, parse_retry_after
+from app.outbound.calls import ENVELOPES, CallError, begin_of, cut, message_of, parse_retry_after
 from app.outbound.noting import CANCELLED, NOTING
 from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
@@ -31,7 +31,6 @@ NOT_JSON: Final = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_BODY_STATUS = 599
 _DEPTH = 3
-_MESSAGE_READ = 20_000
 _encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -73,6 +72,7 @@ class JsonClient:
         judge: Callable[[int, str], Kind] = lambda status, _text: classify(status),
     ) -> None:
         self.last_failure: CallError | None = None
+        self.called = False
         self._judge = judge
         self._system = system
         self._observe = observe
@@ -110,6 +110,7 @@ class JsonClient:
         """
         noting = NOTING.get()
         noted = await noting.begin(self._system, operation)
+        self.called = True
         began, outcome, failed = time.perf_counter(), CANCELLED, None
         try:
             answer = await self._bounded(operation, method, path, json, params)
@@ -183,7 +184,7 @@ class JsonClient:
             body = failed if message_of(failed, "") else body
         text = answer.text
         kind = Kind.REFUSED if refused else self._judge(status, text)
-        message = cut(self._redactor.text(_begin_of(message_of(body, text))))
+        message = cut(self._redactor.text(begin_of(message_of(body, text))))
         retry_after, after = None, answer.headers.get("Retry-After")
         if kind is Kind.THROTTLED or (kind.retryable and after is not None):
             retry_after = parse_retry_after(after, datetime.now(UTC))
@@ -215,14 +216,6 @@ def _reports_failure(body: dict[str, Any]) -> bool:
     success = body.get("success")
     denied = success is False or (isinstance(success, str) and success.lower() == "false")
     return denied or bool(body.get("error") or body.get("errors"))
-
-
-def _begin_of(message: str) -> str:
-    """As much as is worth redacting, in whole words: a part of a secret would not be known for one."""
-    if len(message) <= _MESSAGE_READ:
-        return message
-    begin = message[:_MESSAGE_READ]
-    return begin.rpartition(" ")[0] or begin
 
 
 def _has_left(error: Exception) -> bool:

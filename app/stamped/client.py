@@ -69,6 +69,11 @@ class StampedClient:
         """Why the last call failed; None when it did not, or only refused the data."""
         return self._http.last_failure
 
+    @property
+    def called(self) -> bool:
+        """Whether any call was made."""
+        return self._http.called
+
     def failed(self, error: CallError) -> CallError:
         """This came of calls that each seemed to succeed: the last failure, until a next call succeeds."""
         self._http.last_failure = error

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+_together: Final[Any] = multiprocess  # it has no types
 _LABELLED = 200  # the library looks its labels up under a lock
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
 
@@ -26,11 +30,18 @@ class CallMetrics:
 
 
 class Metrics:
-    """The metrics of one application; a registry of its own, so that several can live in one process."""
+    """The metrics of one application; a registry of its own, so that several can live in one process.
+
+    `folder`: where it counts together with other processes. What has ended there keeps its counts.
+    """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        if folder is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._transfers = Counter(
             "ipaas_stamped_transfers",
@@ -54,8 +65,23 @@ class Metrics:
             ("error",),
             registry=self._registry,
         )
+        self._callers = Gauge(
+            "ipaas_stamped_callers", "Connections of callers", multiprocess_mode="livesum", registry=self._registry
+        )
+        self._turned_away = Counter(
+            "ipaas_stamped_turned_away",
+            "Callers sent away before the application saw their request; status 0: without an answer",
+            ("status",),
+            registry=self._registry,
+        )
+        self._wrong_keys = Counter(
+            "ipaas_stamped_wrong_keys", "Wrong keys that were tried", ("door",), registry=self._registry
+        )
         self._running = Gauge(
-            "ipaas_stamped_running", "Transfers under way in this replica", registry=self._registry
+            "ipaas_stamped_running",
+            "Transfers under way in this replica",
+            multiprocess_mode="livesum",
+            registry=self._registry,
         )
 
         self._ended = lru_cache(maxsize=_LABELLED)(self._transfers.labels)
@@ -77,7 +103,39 @@ class Metrics:
         """A request was refused."""
         self._rejections.labels(error).inc()
 
-    def exposition(self, running: int) -> bytes:
-        """Everything, in Prometheus's text format."""
-        self._running.set(running)
-        return generate_latest(self._registry)
+    def callers(self, count: int) -> None:
+        """So many are connected."""
+        self._callers.set(count)
+
+    def turned_away(self, status: int) -> None:
+        """One more; 0 = without an answer."""
+        self._turned_away.labels(str(status)).inc()
+
+    def wrong_key(self, door: str) -> None:
+        """Somebody tried one."""
+        self._wrong_keys.labels(door).inc()
+
+    def running(self, number: int) -> None:
+        """So many are under way in this process."""
+        self._running.set(number)
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus's text format; with a folder, of all processes that count there."""
+        if self._folder is None:
+            return generate_latest(self._registry)
+        for pid in {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("gauge_*.db")}:
+            if not _lives(pid):
+                _together.mark_process_dead(pid, str(self._folder))
+        together = CollectorRegistry()
+        _together.MultiProcessCollector(together, str(self._folder))
+        return generate_latest(together)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

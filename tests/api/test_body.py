@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import BridgeFactory, Shared
-from tests.support import RECORD, WEBHOOK, WEBHOOK_KEY
+from tests.support import OPERATOR_KEY, RECORD, WEBHOOK, WEBHOOK_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -108,8 +108,16 @@ async def test_nobody_is_listened_to_for_ever(shared: Shared) -> None:
     assert_problem(await shared.client.post(WEBHOOK, content=body(), headers=JSON), 413, "payload-too-large")
 
 
+@pytest.mark.parametrize(
+    ("path", "media_type", "key"),
+    [
+        (WEBHOOK, "application/json", WEBHOOK_KEY),
+        ("/syncs", "application/json", OPERATOR_KEY),
+        ("/login", "application/x-www-form-urlencoded", ""),
+    ],
+)
 async def test_a_caller_that_leaves_before_the_end_is_no_fault_of_ours(
-    bridge: BridgeFactory, capsys: pytest.CaptureFixture[str]
+    bridge: BridgeFactory, capsys: pytest.CaptureFixture[str], path: str, media_type: str, key: str
 ) -> None:
     """By ASGI, as httpx always sends what it has announced."""
     sent: list[dict[str, Any]] = []
@@ -122,8 +130,8 @@ async def test_a_caller_that_leaves_before_the_end_is_no_fault_of_ours(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    headers = [(b"authorization", f"Bearer {WEBHOOK_KEY}".encode())]
-    scope = {"type": "http", "method": "POST", "path": WEBHOOK, "headers": headers, "query_string": b""}
+    headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", media_type.encode())]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
     async with bridge() as client:
         app = client._transport.app  # type: ignore[attr-defined]
         await app(scope, receive, send)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
+from app.api.guesses import Guesses
 from app.api.problems import ProblemError
 from app.api.security import Door
 from app.keys import Key, KeyFault, Keyring, Role, Who, digests_of, read_key
-from tests.support import OPERATOR_KEY, VIEWER_KEY, WEBHOOK_KEY, keyring
+from app.telemetry.metrics import Metrics
+from tests.support import OPERATOR_KEY, VIEWER_KEY, WEBHOOK_KEY, FakeClock, keyring
 
 ADA = Who("operator", "ada")
 ROLES: dict[Role, str] = {"webhook": WEBHOOK_KEY, "operator": OPERATOR_KEY, "viewer": VIEWER_KEY}
+
+
+def door_of(ring: Keyring, opens: Role) -> Door:
+    return Door(ring, Guesses(FakeClock(), Metrics()), opens, "")
 
 
 def request_with(header: str | None, method: str = "POST") -> Request:
@@ -32,27 +38,27 @@ def request_with(header: str | None, method: str = "POST") -> Request:
         (f"Bearer {OPERATOR_KEY}", None),
     ],
 )
-def test_what_opens_an_operators_door(header: str | None, status: int | None, method: str) -> None:
-    door = Door(keyring(f"ada:{OPERATOR_KEY}"), "operator", "")
+async def test_what_opens_an_operators_door(header: str | None, status: int | None, method: str) -> None:
+    door = door_of(keyring(f"ada:{OPERATOR_KEY}"), "operator")
     if status is None:
-        assert door.require(request_with(header, method)) == ADA
+        assert await door.require(request_with(header, method)) == ADA
         return
     with pytest.raises(ProblemError) as raised:
-        door.require(request_with(header, method))
+        await door.require(request_with(header, method))
     assert raised.value.status_code == status
 
 
 @pytest.mark.parametrize("opens", ROLES)
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_each_key_at_each_door(opens: Role, role: Role, method: str) -> None:
-    door = Door(keyring(OPERATOR_KEY), opens, "")
+async def test_each_key_at_each_door(opens: Role, role: Role, method: str) -> None:
+    door = door_of(keyring(OPERATOR_KEY), opens)
     request = request_with(f"Bearer {ROLES[role]}", method)
     if role == opens or (role, opens, method) == ("viewer", "operator", "GET"):
-        assert door.require(request) == Who(role, "default" if role == "webhook" else role)
+        assert await door.require(request) == Who(role, "default" if role == "webhook" else role)
         return
     with pytest.raises(ProblemError) as raised:
-        door.require(request)
+        await door.require(request)
     assert raised.value.status_code == 403
 
 

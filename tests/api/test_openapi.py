@@ -181,6 +181,7 @@ async def test_every_operation_says_which_key_opens_it(bridge: BridgeFactory) ->
         {("post", WEBHOOK): [{"webhookKey": []}]}
         | {key: [{"operatorKey": []}] for key in OPERATORS if key[0] == "post"}
         | {key: [{"operatorKey": []}, {"viewerKey": []}] for key in OPERATORS if key[0] == "get"}
+        | {("get", "/access"): [{"webhookKey": []}, {"operatorKey": []}, {"viewerKey": []}]}
         | {("get", path): None for path in OPEN}
     )
     assert set(schemes) == {"webhookKey", "operatorKey", "viewerKey"}

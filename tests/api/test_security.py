@@ -60,10 +60,10 @@ async def test_the_scheme_has_no_case(shared: Shared, header: str) -> None:
 
 
 async def test_each_key_of_a_rotation_opens(bridge: BridgeFactory) -> None:
-    async with bridge(Wire(), ipaas_webhook_api_key="old-key-1, new-key-2") as client:
+    async with bridge(Wire(), ipaas_webhook_api_key="old-key-0000000001, new-key-0000000002") as client:
         statuses = [
             (await client.post(WEBHOOK, json=RECORD, headers={"Authorization": f"Bearer {key}"})).status_code
-            for key in ("old-key-1", "new-key-2", "old-key-1, new-key-2")
+            for key in ("old-key-0000000001", "new-key-0000000002", "old-key-0000000001, new-key-0000000002")
         ]
     assert statuses == [200, 200, 401]
 

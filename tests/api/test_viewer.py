@@ -12,7 +12,7 @@ from tests.api.test_operators import CALLS
 from tests.conftest import BridgeFactory
 from tests.support import EMAIL, OPERATOR_KEY, RECORD, VIEWER_KEY, WEBHOOK, FakeClock, Wire, envelope, reply
 
-BOB_KEY = "bob-Tw6xN8"
+BOB_KEY = "bob-Tw6xN8-Gk4hM9"
 KEYS: dict[str, Any] = {
     "operator_api_key": f"ada:{OPERATOR_KEY},bob:{BOB_KEY}",
     "viewer_api_key": f"eve:{VIEWER_KEY}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -166,3 +167,28 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
         return requests
 
     return put
+
+
+@pytest.fixture
+def configured(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Settings that work, with the sandbox in place of Stamped.io; no service at IPAAS_STAMPED_URL."""
+    database = tmp_path / "own.db"
+    for name, value in {
+        "STAMPED_API_URL": f"{running.url}/sandbox",
+        "STAMPED_API_PUBLIC_KEY": "pubkey-sandbox",
+        "STAMPED_API_PRIVATE_KEY": "key-sandbox",
+        "STAMPED_API_STORE_HASH": "270392",
+        "OPERATOR_API_KEY": OPERATOR_KEY,
+        "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
+        "DATABASE_URL": f"sqlite:///{database}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return database
+
+
+def checks(out: str) -> dict[str, dict[str, Any]]:
+    """By name; of the service's the first, which says whether it runs."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in json.loads(out)["checks"]:
+        found.setdefault(each["name"], each)
+    return found

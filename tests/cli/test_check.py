@@ -11,48 +11,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 import pytest
 
 from app.ledger.database import Database
-from app.ledger.engines import read_url
-from tests.cli.conftest import Pretend, Run, Running, free_port
-from tests.support import IPAAS_TOKEN, OPERATOR_KEY, WEBHOOK_KEY
+from app.ledger.database_url import read_url
+from tests.cli.conftest import Run, Running, checks, free_port
+from tests.support import IPAAS_TOKEN
 
 BAD_KEY = "key-Rt5wC1bad"
-
-
-@pytest.fixture
-def configured(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Settings that work, with the sandbox in place of Stamped.io; no service at IPAAS_STAMPED_URL."""
-    database = tmp_path / "own.db"
-    for name, value in {
-        "STAMPED_API_URL": f"{running.url}/sandbox",
-        "STAMPED_API_PUBLIC_KEY": "pubkey-sandbox",
-        "STAMPED_API_PRIVATE_KEY": "key-sandbox",
-        "STAMPED_API_STORE_HASH": "270392",
-        "OPERATOR_API_KEY": OPERATOR_KEY,
-        "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
-        "DATABASE_URL": f"sqlite:///{database}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return database
-
-
-def checks(out: str) -> dict[str, dict[str, Any]]:
-    """By name; of the service's the first, which says whether it runs."""
-    found: dict[str, dict[str, Any]] = {}
-    for each in json.loads(out)["checks"]:
-        found.setdefault(each["name"], each)
-    return found
 
 
 def test_all_is_well(run: Run, configured: Path) -> None:
     ran = run("check")
     assert ran.code == 0
     assert [line.split()[:2] for line in ran.out.splitlines()] == [
-        ["ok", name] for name in ("settings", "database", "stamped", "ipaas", "service")
+        ["ok", name] for name in ("service", "settings", "database", "stamped", "ipaas")
     ]
+    assert "nobody answers at" in ran.out.splitlines()[0]
     assert "consent is not mapped" in ran.out
     assert "is created at the first start" in ran.out
     assert "the keys and the store hash are accepted" in ran.out
@@ -129,14 +104,15 @@ def test_settings_that_are_missing_are_a_line_each(run: Run) -> None:
     ran = run("check")
     assert (ran.code, ran.err) == (2, "")
     lines = ran.out.splitlines()
-    assert [line.split()[2] for line in lines[:5]] == [
+    assert "nobody answers at" in lines[0]
+    assert [line.split()[2] for line in lines[1:6]] == [
         "STAMPED_API_PUBLIC_KEY",
         "STAMPED_API_PRIVATE_KEY",
         "STAMPED_API_STORE_HASH",
         "IPAAS_WEBHOOK_API_KEY",
         "OPERATOR_API_KEY",
     ]
-    assert "built-in sandbox" in lines[5]
+    assert "built-in sandbox" in lines[6]
     told = run("check", "--json")
     assert (told.code, json.loads(told.out)["status"]) == (2, "fail")
 
@@ -158,50 +134,29 @@ def test_a_setting_that_cannot_be_used_ends_with_2(
     monkeypatch.setenv(name, value)
     ran = run("check")
     assert ran.code == 2
-    assert name in ran.out
-    assert len(ran.out.splitlines()) == 1
+    (line,) = (each for each in ran.out.splitlines() if each.startswith("fail"))
+    assert name in line
     assert not configured.exists()
 
 
-def test_without_stamped_keys_the_running_sandbox_is_asked(
-    run: Run, running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IPAAS_STAMPED_URL", running.url)
-    running.control.post("/reset")
+def test_without_stamped_keys_the_running_sandbox_is_asked(run: Run, service: Running) -> None:
+    service.control.post("/reset")
     ran = run("check")
     assert ran.code == 0
     assert ran.out.startswith("warn  settings  no Stamped.io keys are set")
     assert "sandbox, store 270392: the keys and the store hash are accepted" in ran.out
 
 
-def test_a_running_service_is_asked_and_its_lock_is_fine(
-    run: Run, service: Running, configured: Path, monkeypatch: pytest.MonkeyPatch
+def test_slips_of_the_pen_in_a_mapping_are_a_warning(
+    run: Run, configured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{service.database}")
-    found = checks(run("check", "--json").out)
-    assert found["database"]["status"] == "ok"
-    assert "schema 00" in found["database"]["detail"]
-    assert found["database"]["detail"].endswith("; a running service has it open")
-    assert found["service"]["detail"] == f"runs at {service.url}"
-    assert configured
-
-
-def test_what_the_running_service_warns_of_is_shown(run: Run, service: Running, configured: Path) -> None:
-    service.fail(operation="add", status=401, message="The API key you supplied is not valid.")
-    run("send", "--id", "800001", "--field", "email_address=x@example.com", revealed=True)
+    file = configured.with_name("mapping.toml")
+    file.write_text('[customer]\nemail = "email_adress"\nfirstname = "first_name"\n', encoding="utf-8")
+    monkeypatch.setenv("MAPPING_FILE", str(file))
     ran = run("check")
     assert ran.code == 0
-    assert "warn  service   Stamped.io is not well" in ran.out
-    assert "What to do: The last call (create) failed" in ran.out
-    assert configured
-
-
-def test_a_stranger_at_the_address_is_a_warning(run: Run, pretend: Pretend, configured: Path) -> None:
-    pretend(lambda _request: httpx.Response(200, text="<h1>It works!</h1>"))
-    ran = run("check")
-    assert ran.code == 0
-    assert "warn  service   What answers at" in ran.out
-    assert configured
+    told = [line for line in ran.out.splitlines() if line.startswith("warn  settings")]
+    assert [line.rpartition("did you mean ")[2] for line in told] == ["firstName?", "email_address?"]
 
 
 def test_the_schema_is_compared(run: Run, configured: Path) -> None:

@@ -261,12 +261,12 @@ def test_the_catalogue_has_every_documented_error(run: Run, service: Running) ->
 def test_a_wrong_key_is_a_readable_problem(
     run: Run, service: Running, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    monkeypatch.setenv(key, "wrong-Vb2kQ9")
+    monkeypatch.setenv(key, "wrong-Vb2kQ9-Hr7pD4")
     command = ("transfers",) if key == "OPERATOR_API_KEY" else ("send", "--id", "1")
     ran = run(*command)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("The key is missing or not valid (401)")
-    assert "wrong-Vb2kQ9" not in ran.err
+    assert "wrong-Vb2kQ9-Hr7pD4" not in ran.err
     problem = json.loads(run(*command, "--json").out)
     assert problem["type"] == "/errors/unauthorized"
     monkeypatch.delenv(key)

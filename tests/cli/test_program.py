@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import time
 import tomllib
@@ -15,7 +16,15 @@ import pytest
 
 from tests.cli.conftest import PROGRAM, Run, Running, free_port
 from tests.durable.support import ROOT
-from tests.support import OPERATOR_KEY
+from tests.support import OPERATOR_KEY, WEBHOOK_KEY
+
+STORE = {
+    "STAMPED_API_PUBLIC_KEY": "pubkey-store",
+    "STAMPED_API_PRIVATE_KEY": "key-store",
+    "STAMPED_API_STORE_HASH": "270392",
+    "IPAAS_WEBHOOK_API_KEY": WEBHOOK_KEY,
+    "OPERATOR_API_KEY": OPERATOR_KEY,
+}
 
 
 def environment(service: Running, **more: str) -> dict[str, str]:
@@ -142,3 +151,31 @@ def _read_until(terminal: int, wanted: bytes) -> bytes:
     while wanted not in seen:
         seen += os.read(terminal, 65536)  # raises when the other side is closed
     return seen
+
+
+def test_a_port_that_is_taken_ends_the_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+        ran = run("serve")
+    assert ran.code == 2
+    assert ran.err.startswith("PORT is not usable: 127.0.0.1:")
+    assert "Address already in use" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("number", "settings", "told"),
+    [
+        ("2", {}, "2 workers are not usable: the sandbox serves one process; set the keys of a store, "),
+        ("2", STORE, "2 workers are not usable: SQLite serves one process; set DATABASE_URL to "),
+        ("none", STORE, "WEB_CONCURRENCY is not usable: it must be a number; "),
+    ],
+)
+def test_several_workers_that_cannot_serve_end_with_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: str, settings: dict[str, str], told: str
+) -> None:
+    for name, value in {**settings, "WEB_CONCURRENCY": number}.items():
+        monkeypatch.setenv(name, value)
+    ran = run("serve")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(told)
+    assert ran.err.count("\n") == 1

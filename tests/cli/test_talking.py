@@ -106,7 +106,7 @@ def test_a_connection_that_breaks(run: Run, pretend: Pretend, error: Exception, 
         ("http://[::ffff:127.0.0.1]:8080", None, "sandbox-operator-key"),
         ("http://127.0.0.1:8080", OPERATOR_KEY, OPERATOR_KEY),
         ("https://bridge.test", OPERATOR_KEY, OPERATOR_KEY),
-        ("https://bridge.test", f" ada : {OPERATOR_KEY} , bob:other-Ky5", OPERATOR_KEY),
+        ("https://bridge.test", f" ada : {OPERATOR_KEY} , bob:other-Ky5-Sb8nL3", OPERATOR_KEY),
     ],
 )
 def test_the_sandbox_key_is_for_this_machine_only(
@@ -124,7 +124,7 @@ def test_the_sandbox_key_is_for_this_machine_only(
 def test_a_viewers_key_is_sent_where_there_is_no_other(
     run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VIEWER_API_KEY", f"eve:{VIEWER_KEY},other-Ky5")
+    monkeypatch.setenv("VIEWER_API_KEY", f"eve:{VIEWER_KEY},other-Ky5-Sb8nL3")
     requests = pretend(lambda _request: page())
     assert run("transfers").code == 0
     monkeypatch.setenv("OPERATOR_API_KEY", OPERATOR_KEY)
@@ -149,10 +149,10 @@ def test_without_a_key_nothing_is_sent_elsewhere(
 def test_the_first_webhook_key_of_a_rotation_is_sent(
     run: Run, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IPAAS_WEBHOOK_API_KEY", " new-Fj3 , old-Qa8 ")
+    monkeypatch.setenv("IPAAS_WEBHOOK_API_KEY", " new-Fj3-Ws6pT2kD , old-Qa8-Mv5cR7bH ")
     requests = pretend(lambda _request: httpx.Response(200, json={"results": []}))
     run("send", "--id", "1", "--wait", "7", "--scope", "Customer/Created/debug")
-    assert requests[0].headers["Authorization"] == "Bearer new-Fj3"
+    assert requests[0].headers["Authorization"] == "Bearer new-Fj3-Ws6pT2kD"
     assert requests[0].headers["Prefer"] == "wait=7"
     (sent,) = json.loads(requests[0].content)["notifications"]
     assert sent["scope"] == "Customer/Created/debug"

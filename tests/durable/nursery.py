@@ -197,7 +197,7 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
         vars(app.main)["Clock"] = partial(Clock, now=lambda: datetime.now(UTC) + off)
     if "flags" in options:
         _obey(Path(options["flags"]))
-    return app.main.app_or_exit()
+    return app.main.app_or_exit(app.main.settings_or_exit())
 
 
 def _obey(flags: Path) -> None:

@@ -21,7 +21,7 @@ from app.engine import Engine, Operations, Outcome
 from app.ipaas.models import read_record
 from app.ledger import replicas, reports
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.faults import DatabaseGone
 from app.ledger.session import Session
 from app.ledger.stored import Stored
@@ -273,6 +273,8 @@ class SlowIpaas(httpx.AsyncBaseTransport):
                 return httpx.Response(404, json={"message": "NFND-1: no link"})
             case "write_back":
                 return httpx.Response(200, json={})
+        if request.url.path.endswith("/0"):  # the first call of a start
+            return httpx.Response(404, json={"message": "NFND-1: nobody"})
         load = Load(request.url.path.rsplit("/", 1)[-1], asyncio.get_running_loop().create_future())
         self.open.append(load)
         try:

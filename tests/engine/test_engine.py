@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +15,7 @@ from app.engine import NotTaking, Outcome
 from app.ledger import bulk, claims, triggers
 from app.ledger.claims import Claim
 from app.ledger.customers import Customer
+from app.ledger.faults import DatabaseGone
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from tests.engine.support import BACKGROUND, Room, change, room
@@ -47,6 +49,51 @@ async def test_patience_ends_in_a_promise_and_the_transfer_goes_on(tmp_path: Pat
         assert (outcome.transfer.status, outcome.transfer.promised) == ("running", True)
         await here.release()
         assert (await here.row(outcome.transfer)).status == "succeeded"
+
+
+async def test_many_are_entered_side_by_side_and_those_of_a_customer_in_their_order(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a hundred take a few commits, not a hundred."""
+    run = here.database.run
+    entering: list[str | None] = []
+    most: list[list[str | None]] = []
+
+    async def watched(work: Any, *args: Any, **more: Any) -> Any:
+        if work is not triggers.accept:
+            return await run(work, *args, **more)
+        entering.append(args[0].customer_id)
+        most.append(list(entering))
+        try:
+            return await run(work, *args, **more)
+        finally:
+            entering.remove(args[0].customer_id)
+
+    monkeypatch.setattr(here.database, "run", watched)
+    news = [change(version, customer=customer) for version in (1, 2) for customer in range(10)]
+    stored = await here.promise(*news)
+    assert [each.tracking_guid for each in stored] == [new.tracking_guid for new in news]
+    assert max(map(len, most)) == 10
+    assert all(len(set(each)) == len(each) for each in most)
+    assert all(earlier.seq < later.seq for earlier, later in zip(stored[:10], stored[10:], strict=True))
+
+
+async def test_what_of_a_request_was_entered_goes_on_though_the_rest_is_not_taken(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = here.database.run
+
+    async def failing(work: Any, *args: Any, **more: Any) -> Any:
+        if work is triggers.accept and args[0].customer_id == "1":
+            raise DatabaseGone("away")
+        return await run(work, *args, **more)
+
+    monkeypatch.setattr(here.database, "run", failing)
+    caller = here.send(*[change(1, customer=customer) for customer in range(3)])
+    with pytest.raises(NotTaking):
+        await caller
+    await here.release_all()
+    assert sorted(here.stamped.held) == ["C-0", "C-2"]
 
 
 async def test_a_caller_that_leaves_ends_nothing_and_leaves_nothing(here: Room) -> None:

@@ -48,8 +48,9 @@ class Ids:
 class Product:
     """The service over HTTP, with both keys."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self.pid = pid
         self.control = httpx.Client(base_url=f"{url}{SANDBOX_PATH}/_sandbox", trust_env=False, timeout=30)
         self.webhook = _client(url, WEBHOOK_KEY)
         self.operator = _client(url, OPERATOR_KEY)
@@ -118,8 +119,8 @@ class Product:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Product]:
-    """The service as a process of its own, over a fresh SQLite file and its own sandbox."""
+def serving(folder: Path, **more: str) -> Iterator[Product]:
+    """The service as a process of its own, over a fresh SQLite file and its own sandbox; `more` settings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -129,11 +130,12 @@ def serving(folder: Path) -> Iterator[Product]:
         "SUBSCRIPTION_FIELD": CONSENT_FIELD,
         "LOG_LEVEL": "ERROR",
         **KEYS,
+        **more,
     }
     command: list[str | Path] = [BIN / "ipaas-stamped", "serve", "--port", str(port)]
     with (folder / "product.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)  # noqa: S603 - ours
-    product = Product(f"http://127.0.0.1:{port}")
+    product = Product(f"http://127.0.0.1:{port}", process.pid)
     try:
         _wait_until_ready(product, process)
         yield product

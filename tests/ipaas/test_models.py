@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.ipaas.models import Envelope, Notification, faults_of, linked, read_guid, read_record
+from app.ipaas.models import Envelope, Notification, faults_of, linked, read_guid, read_record, shown_scope
 from tests.support import GUID, RECORD, ZEROS, record_of
 
 
@@ -219,7 +219,7 @@ def test_scopes(scope: str, plain: str, *, debug: bool) -> None:
 
 
 def test_a_scope_is_shown_without_what_is_no_scope() -> None:
-    shown = Notification(scope="customer/<script>\n" + "x" * 500).shown_scope
+    shown = shown_scope("customer/<script>\n" + "x" * 500)
     assert shown.startswith("customer/?script??xxx")
     assert len(shown) <= 60
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.tables import metadata
 from tests.ledger.support import Ledger
 from tests.postgres import fresh_database, server_url
@@ -52,11 +53,12 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def database(empty_url: str) -> AsyncIterator[Database]:
+async def database(empty_url: str, empty_file: Path) -> AsyncIterator[Database]:
     """With all tables and nothing in them."""
-    opened = Database(read_url(empty_url))
-    if opened.is_sqlite:
-        await opened.migrate()
+    url = read_url(empty_url)
+    if url.get_backend_name() == "sqlite":
+        shutil.copy(empty_file, url.database or "")
+    opened = Database(url)
     yield opened
     await opened.aclose()
 

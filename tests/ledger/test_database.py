@@ -18,14 +18,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.ledger import engines as module
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.faults import DatabaseBusy, DatabaseFault, DatabaseGone
 from app.ledger.session import Session
 from app.ledger.tables import replicas
+from tests.ledger.support import mark
 
 ROOT = Path(__file__).parents[2]
 
-PASSES = ["25006", "25P03", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03"]
+PASSES = ["25006", "25P03", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03", "57P04"]
 PASSES += ["08000", "08003", "08006", "08P01"]
 
 on_postgresql = pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
@@ -133,7 +134,7 @@ async def test_a_second_process_on_one_file_is_told_so(tmp_path: Path) -> None:
     database = Database(read_url(url))
     second = (
         "import sys\nfrom app.ledger.database import Database\n"
-        "from app.ledger.engines import read_url\nfrom app.ledger.faults import DatabaseFault\n"
+        "from app.ledger.database_url import read_url\nfrom app.ledger.faults import DatabaseFault\n"
         "try:\n    Database(read_url(sys.argv[1]))\nexcept DatabaseFault as fault:\n    print(fault)\n"
     )
     arguments = [sys.executable, "-c", second, url]
@@ -403,7 +404,7 @@ async def test_a_beat_is_a_transaction(database: Database) -> None:
 async def test_a_heart_beats_while_all_others_wait(database: Database, empty_url: str) -> None:
     await database.run(add)
     loop, begun, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    waiting = threading.Semaphore(8)  # so many may begin before the last one
+    waiting = threading.Semaphore(7)  # so many may begin before the last one
 
     def wait(connection: Session) -> None:
         one(connection)
@@ -411,7 +412,7 @@ async def test_a_heart_beats_while_all_others_wait(database: Database, empty_url
             loop.call_soon_threadsafe(begun.set)
         go.wait(30)
 
-    others = [asyncio.create_task(database.run(wait)) for _ in range(7 + 4)]
+    others = [asyncio.create_task(database.run(wait)) for _ in range(6 + 4)]
     others += [asyncio.create_task(database.read(wait)) for _ in range(2 + 4)]
     try:
         async with asyncio.timeout(5):
@@ -424,6 +425,37 @@ async def test_a_heart_beats_while_all_others_wait(database: Database, empty_url
     finally:
         go.set()
         await asyncio.gather(*others)
+
+
+@on_a_postgresql_of_its_own
+@pytest.mark.parametrize("size", [4, 10])
+async def test_a_replica_has_no_more_connections_than_it_may(database_url: str, size: int) -> None:
+    """Whatever comes at once; and all of them are used."""
+    go = threading.Event()
+
+    def wait(connection: Session) -> None:
+        one(connection)
+        go.wait(30)
+
+    database = Database(read_url(database_url), size)
+    await database.migrate()
+    works = [
+        asyncio.create_task(call(wait)) for _ in range(12) for call in (database.run, database.read, database.beat)
+    ]
+    shared = [asyncio.create_task(database.run(mark, str(number), [])) for number in range(12)]
+    used = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    try:
+        async with (
+            asyncio.timeout(10),
+            await psycopg.AsyncConnection.connect(database_url, autocommit=True) as eye,
+        ):
+            while (found := await (await eye.execute(used)).fetchone()) != (size,):
+                assert found is not None
+                assert found[0] < size
+    finally:
+        go.set()
+        await asyncio.gather(*works, *shared)
+    await database.aclose()
 
 
 @on_a_postgresql_of_its_own

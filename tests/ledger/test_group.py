@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.faults import DatabaseFault, DatabaseGone
 from app.ledger.pipeline import GroupSession
 from app.ledger.pool import Pool
@@ -437,7 +437,7 @@ async def test_on_sqlite_one_that_is_not_shared_and_fails_spoils_no_neighbour(da
 
 @on_postgresql
 async def test_long_works_on_postgresql_run_beside_the_group(database: Database) -> None:
-    halfways = [Halfway() for _ in range(7)]
+    halfways = [Halfway() for _ in range(6)]
     tasks = [asyncio.create_task(database.run(wait_alone, halfway)) for halfway in halfways]
     for halfway in halfways:
         await halfway.reached.wait()
@@ -446,7 +446,7 @@ async def test_long_works_on_postgresql_run_beside_the_group(database: Database)
     assert await database.read(marks) == set(NAMES)
     for halfway in halfways:
         halfway.go_on.set()
-    assert await asyncio.gather(*tasks) == ["waited"] * 7
+    assert await asyncio.gather(*tasks) == ["waited"] * 6
 
 
 @on_postgresql

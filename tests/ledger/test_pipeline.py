@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.ledger import customers, triggers
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.faults import DatabaseGone
 from app.ledger.pipeline import GroupSession
 from app.ledger.session import About, Ahead, Session, shared
@@ -71,9 +71,9 @@ def groups(patch: pytest.MonkeyPatch) -> list[list[About]]:
     seen: list[list[About]] = []
     begin = GroupSession.__init__
 
-    def note(session: GroupSession, connection: Connection, about: list[About]) -> None:
+    def note(session: GroupSession, connection: Connection, settings: str, about: list[About]) -> None:
         seen.append(list(about))
-        begin(session, connection, about)
+        begin(session, connection, settings, about)
 
     patch.setattr(GroupSession, "__init__", note)
     return seen

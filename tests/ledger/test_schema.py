@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -14,14 +16,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, text, update
+from sqlalchemy.engine import make_url
 
 from app.ledger import schema
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.faults import DatabaseBusy, DatabaseGone, SchemaFault
 from app.ledger.schema import Found, judge
 from app.ledger.session import Session
 from app.ledger.tables import customers, metadata
+from tests.ledger.support import Ledger
 
 MIGRATION = """
 from alembic import op
@@ -267,6 +271,46 @@ async def test_a_migration_that_gets_no_lock_keeps_what_is_done_and_goes_on_late
         assert await version(database_url) == first
     await migrate(database_url)
     assert await version(database_url) == schema.known()[-1] > first
+
+
+@pytest.fixture
+def servant(database_url: str) -> Iterator[str]:
+    """The URL of a role that may read and write, and no more."""
+    role = f"servant_{uuid4().hex[:12]}"
+    granted = (
+        f"CREATE ROLE {role} LOGIN PASSWORD 'servant'",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {role}",
+    )
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for statement in granted:
+            connection.execute(statement.encode())
+    yield make_url(database_url).set(username=role, password="servant").render_as_string(hide_password=False)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP OWNED BY {role}".encode())
+        connection.execute(f"DROP ROLE {role}".encode())
+
+
+@on_postgresql
+async def test_a_role_that_may_not_migrate_waits_for_one_that_may(
+    database_url: str, servant: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        SchemaFault, match=r"permission denied .* Run `ipaas-stamped migrate` with a role that may"
+    ):
+        await migrate(servant)
+    await migrate(database_url)
+    assert await migrate(servant) is None
+    ledger = Ledger(Database(read_url(servant)))
+    await ledger.succeeded()
+    assert await ledger.statuses() == ["succeeded"]
+    await ledger.database.aclose()
+    released(monkeypatch, tmp_path, "customers")
+    with pytest.raises(SchemaFault, match="permission denied"):
+        await migrate(servant)
+    await migrate(database_url)
+    assert await migrate(servant) is None
 
 
 async def test_an_older_schema_is_brought_forward(

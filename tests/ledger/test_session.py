@@ -29,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import customers, engines, rows
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.pipeline import GroupSession
 from app.ledger.session import About, Query, Session
 from app.ledger.tables import attempts as attempts_table
@@ -207,7 +207,7 @@ def play(session: Session, writes: Writes) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def engine(migrated_postgresql: str) -> Iterator[Engine]:
-    opened = engines.postgresql(read_url(migrated_postgresql), 15_000, 1, engines.GROUP_OPTIONS)
+    opened = engines.postgresql_group(read_url(migrated_postgresql))
     yield opened
     opened.dispose()
 
@@ -216,10 +216,11 @@ def engine(migrated_postgresql: str) -> Iterator[Engine]:
 @given(st.lists(WRITES, min_size=1, max_size=12))
 def test_what_is_written_later_is_what_is_written_at_once(engine: Engine, writes: Writes) -> None:
     found = []
+    limits = engines.group_settings(engine.url)
     for is_later in (False, True):
         with engine.connect() as connection:
             transaction = connection.begin()
-            session = GroupSession(connection, [About(SCOPE)]) if is_later else Session(connection)
+            session = GroupSession(connection, limits, [About(SCOPE)]) if is_later else Session(connection)
             found.append(repr(play(session, writes)))
             transaction.rollback()
     assert found[0] == found[1]

@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from app.loading import load_settings
 from app.main import SANDBOX_PATH, create_app
-from app.settings import load_settings
 from tools.screenshots import CHROMIUM, CHROMIUM_ARGUMENTS, OPERATOR_KEY
 
 WEBHOOK_KEY = "sandbox-webhook-key"

@@ -74,7 +74,18 @@ async def test_a_form_from_elsewhere_does_nothing(
         assert len(pages.wire.requests) == calls
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://example.com"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://example.com"},
+        {"Origin": "http://["},
+        {"Origin": "http://[::1"},
+        {"Origin": "//"},
+        {"Origin": ""},
+        {"Origin": "http://bridge.test/"},
+    ],
+)
 async def test_nobody_is_signed_in_from_elsewhere(bridge: BridgeFactory, headers: dict[str, str]) -> None:
     async with open_pages(bridge) as pages:
         answer = await pages.client.post("/login", data={"key": "x"}, headers=headers)

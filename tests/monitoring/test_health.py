@@ -10,10 +10,11 @@ import pytest
 
 from app.health import Check
 from app.ledger.faults import DatabaseGone
+from app.ledger.group import Group
 from app.monitoring.overview import Line
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import signed_in
-from tests.support import Wire, reply
+from tests.support import WEBHOOK, FakeClock, Wire, envelope, notification, reply
 
 
 def hints(ready: dict[str, Any]) -> list[str]:
@@ -32,8 +33,10 @@ async def test_a_stamped_that_fails(bridge: BridgeFactory, answer: Any, said: st
         await pages.webhook()
         ready = (await pages.client.get("/readyz")).json()
         page = await pages.get("/monitoring")
+        settings = await pages.get("/monitoring/settings")
     (hint,) = hints(ready)
     assert ready["status"] == "warn"
+    assert hint in unescape(settings.text)
     assert said in hint
     assert hint in unescape(page.text)
     assert "Needs a look" in page.text
@@ -47,6 +50,25 @@ async def test_a_database_that_is_away(bridge: BridgeFactory) -> None:
     assert ready.status_code == page.status_code == 503
     (hint,) = hints(ready.json())
     assert hint in page.text
+
+
+@pytest.mark.parametrize("ends", ["by a transfer", "by time"])
+async def test_a_database_that_took_no_transfer(bridge: BridgeFactory, ends: str) -> None:
+    """Though it answers whoever reads."""
+    clock = FakeClock()
+    async with bridge(clock=clock) as client:
+        with patch.object(Group, "run", side_effect=DatabaseGone("FATAL:  too many connections for role")):
+            assert (await client.post(WEBHOOK, json=envelope(notification()))).status_code == 503
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert hints(ready.json())[0].startswith(
+            "The server has no connection left: set a smaller DATABASE_POOL_SIZE"
+        )
+        if ends == "by time":
+            clock.advance(10.1)
+        else:
+            assert (await client.post(WEBHOOK, json=envelope(notification()))).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
 
 
 @pytest.mark.parametrize("name", get_args(Check.model_fields["name"].annotation))

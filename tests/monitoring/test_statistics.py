@@ -9,7 +9,7 @@ import pytest
 
 from app.ledger import reports, statistics
 from app.ledger.database import Database
-from app.ledger.engines import read_url
+from app.ledger.database_url import read_url
 from app.ledger.grouping import alike
 from app.ledger.reports import Filter
 from tests.postgres import fresh_database, server_url

@@ -143,11 +143,14 @@ async def test_what_is_run_again_by_error_says_by_whom(bridge: BridgeFactory) ->
 
 
 async def test_keys_are_counted_and_not_shown(bridge: BridgeFactory) -> None:
-    keys: dict[str, Any] = {"operator_api_key": f"ada:{OPERATOR_KEY},bob:bob-Tw6xN8", "viewer_api_key": VIEWER_KEY}
+    keys: dict[str, Any] = {
+        "operator_api_key": f"ada:{OPERATOR_KEY},bob:bob-Tw6xN8-Gk4hM9",
+        "viewer_api_key": VIEWER_KEY,
+    }
     async with signed_in(bridge, **keys) as pages:
         html = (await pages.get("/monitoring/settings")).text
     assert "•••••••• (2 keys)" in html
-    assert not [each for each in (OPERATOR_KEY, "bob-Tw6xN8", VIEWER_KEY, "bob:") if each in html]
+    assert not [each for each in (OPERATOR_KEY, "bob-Tw6xN8-Gk4hM9", VIEWER_KEY, "bob:") if each in html]
 
 
 async def test_a_sign_in_with_the_name_before_the_key_is_told_what_to_leave_out(bridge: BridgeFactory) -> None:

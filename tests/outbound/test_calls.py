@@ -145,6 +145,7 @@ def test_a_message_is_cut_at_500_characters(length: int, shown: int) -> None:
         pytest.param(f"{'x' * 495} Quisling and more", f"{'x' * 495} …", id="at the blank before"),
         pytest.param(f"{'x' * 20} {'y' * 900}", f"{'x' * 20} …", id="a long last word"),
         pytest.param("y" * 900, f"{'y' * 498} …", id="one word only"),
+        pytest.param(f"{'x' * 490}/{'Quisling' * 9}", f"{'x' * 490}/ …", id="words without blanks"),
     ],
 )
 def test_a_message_is_cut_between_words(message: str, shown: str) -> None:

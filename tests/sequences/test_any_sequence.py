@@ -278,7 +278,7 @@ def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:
     return any(each["finished_at"] > one["finished_at"] for each in others)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps)
 @example([Tell("A", 1, "yes", patient=True, mail=0), Pass(2 * TIMEOUT)])
 @example(

@@ -25,7 +25,7 @@ _OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 _CONNECTION = """
 [connections.{id}]
 ipaas_webhook_api_key = "hook-{id}-0123456789"
-stamped_api_url = "http://{id}.test"
+stamped_api_url = "https://{id}.test"
 stamped_api_store_hash = "{id}"
 """
 SICK, SOUND = "1796", "1797"

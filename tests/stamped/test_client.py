@@ -451,3 +451,9 @@ async def test_a_key_that_a_long_message_is_cut_within_is_not_shown() -> None:
     message = "x" * (20_000 - len(address) - 6) + address + PRIVATE_KEY + " and more"
     error = await failure_of("add", reply(400, {"message": message}))
     assert error.message == "x…@example.com"
+
+
+async def test_nor_is_one_in_a_long_message_without_a_blank() -> None:
+    begin = "x" * (20_000 - len("@example.com/") - 6) + "@example.com/"
+    error = await failure_of("add", reply(400, {"message": f"{begin}{PRIVATE_KEY}/and/more"}))
+    assert error.message == "x…@example.com/key-"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 import structlog
 
-from app.telemetry.logs import configure_logs
-from app.telemetry.redaction import Redactor
 from tests.conftest import BridgeFactory
 from tests.support import (
     GUID,
@@ -152,17 +151,6 @@ async def test_the_start_is_logged_without_keys(bridge: BridgeFactory, capsys: p
     assert [canary for canary in CANARIES if canary in out.lower()] == []
 
 
-@pytest.fixture
-def logs(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Configures the logs and gives what was written since."""
-
-    def since(level: str = "DEBUG", log_format: str = "json") -> Any:
-        configure_logs(level, log_format, Redactor(["known-secret"]))
-        return lambda: capsys.readouterr().out
-
-    return since
-
-
 def test_values_are_cleaned_however_deep_they_lie(logs: Any) -> None:
     written = logs()
     log = structlog.stdlib.get_logger("x")
@@ -214,6 +202,74 @@ def test_configuring_twice_does_not_write_twice(logs: Any) -> None:
     written = logs()
     structlog.stdlib.get_logger("x").info("once")
     assert len(lines_of(written())) == 1
+
+
+@dataclass
+class Consent:
+    email: str
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise RuntimeError(ECHO)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_nothing_personal_comes_from_exceptions_and_libraries(logs: Any, log_format: str) -> None:
+    written = logs(log_format=log_format)
+    personal = "Zebedine Quorkwell zebedine.q%2540canary.example"
+    library = logging.getLogger("some.library")
+    library.setLevel("DEBUG")  # one that has a level of its own
+    try:
+        try:
+            int(personal)
+        except ValueError as error:
+            raise ExceptionGroup(personal, [error]) from error
+    except ExceptionGroup as error:
+        error.__cause__.__cause__ = error  # type: ignore[union-attr]  # a ring
+        structlog.stdlib.get_logger("x").error("broke", exc_info=error)
+        structlog.stdlib.get_logger("x").exception("broke", error=error, more=[error, Broken()])
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application\n")
+        library.exception("broke: %s", error, stack_info=True, extra={"who": personal})
+        library.error(error)
+        library.error("Task was never retrieved\nfuture: %r", error)
+        library.error(f"Traceback (most recent call last):\n{error}")
+        sys.excepthook(type(error), error, None)
+    library.debug("row %s", personal)
+    library.info(personal)
+    library.error("%d", personal)
+    library.error("%s", Broken())
+    logging.getLogger("py.warnings").warning("%s", f"x.py:1: UserWarning: serialized\n  {personal}")
+    out = written()
+    assert out.count("ExceptionGroup at test_logs.py:") >= 5
+    assert out.count("ValueError at test_logs.py:") >= 5
+    assert [canary for canary in CANARIES if canary in out.lower()] == []
+
+
+FORGED = "x\n2026-11-26T07:00:00Z [error    ] paid\r\x1b[2J\x9b31m\u2028\u202e"
+HALF = "\ud800"  # of a pair, which no stream takes
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_value_forges_a_line(logs: Any, log_format: str) -> None:
+    written = logs(log_format=log_format)
+    structlog.stdlib.get_logger("x").info(FORGED, a=FORGED, b=[FORGED], **{FORGED: 1})
+    logging.getLogger(f"y{FORGED}").warning("%s", FORGED)
+    structlog.stdlib.get_logger("x").info(HALF, a=HALF)
+    out = written()
+    assert len(out.splitlines()) == 3
+    assert not any(letter in out for letter in f"\r\x1b\x9b\u2028\u202e{HALF}")
+    if log_format == "json":
+        assert lines_of(out)[0]["a"] == FORGED
+
+
+def test_values_that_json_has_not_are_cleaned_too(logs: Any) -> None:
+    written = logs()
+    values = {"a": b"anna@example.com", "b": {"known-secret"}, "c": Consent(email="anna@example.com"), "d": 1.5}
+    structlog.stdlib.get_logger("x").info("x", **values, **{"to anna@example.com": {"known-secret": True}})
+    (line,) = lines_of(written())
+    assert (line["b"], line["d"], line["to a…@example.com"]) == (["***"], 1.5, {"***": True})
+    assert "anna" not in str(line)
 
 
 def test_an_exception_on_the_console_is_told_without_its_text(logs: Any) -> None:

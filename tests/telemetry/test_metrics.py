@@ -81,7 +81,7 @@ async def test_a_call_that_is_cancelled_is_no_success() -> None:
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    counted = [key for key in _samples(metrics.exposition(0).decode()) if key[0].endswith("call_seconds_count")]
+    counted = [key for key in _samples(metrics.exposition().decode()) if key[0].endswith("call_seconds_count")]
     labels = ("connection=1796", "operation=create", "outcome=cancelled", "system=stamped")
     assert counted == [("ipaas_stamped_call_seconds_count", *labels)]
 

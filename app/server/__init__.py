@@ -1,0 +1,7 @@
+"""What stands between a caller's socket and the application: limits, deadlines, and places for callers."""
+
+from app.server.handover import guard_uvicorn
+from app.server.places import Places
+from app.server.protocol import PLACES
+
+__all__ = ["PLACES", "Places", "guard_uvicorn"]
