@@ -23,7 +23,7 @@ def migrate() -> None:
     """
     from app.ledger import schema  # noqa: PLC0415 - the other commands start faster without the whole product
     from app.ledger.database import Database  # noqa: PLC0415 - as above
-    from app.ledger.database_url import shown_url  # noqa: PLC0415 - as above
+    from app.ledger.database_url import shown  # noqa: PLC0415 - as above
     from app.ledger.faults import DatabaseBusy, DatabaseFault, DatabaseGone  # noqa: PLC0415 - as above
     from app.ledger.hints import hint_of  # noqa: PLC0415 - as above
     from app.settings import SANDBOX_DATABASE  # noqa: PLC0415 - as above
@@ -53,8 +53,7 @@ def migrate() -> None:
         _end(hint_of(str(gone)), FAILED)
     except TimeoutError:
         _end("Nothing was changed: the lock was not given in ten minutes.", FAILED)
-    shown = shown_url(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
-    typer.echo(f"{shown}: {note or f'the schema is {schema.known()[-1]}.'}")
+    typer.echo(f"{shown(url)}: {note or f'the schema is {schema.known()[-1]}.'}")
 
 
 def backup(target: Target) -> None:

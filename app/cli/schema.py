@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.ledger import schema
-from app.ledger.database_url import shown_url
+from app.ledger.database_url import shown
 from app.ledger.engines import postgresql
 from app.ledger.hints import hint_of
 
@@ -28,12 +28,12 @@ _SECONDS = 5
 
 def check_database(url: URL, redactor: Redactor) -> Found:
     """State, what was found, what to do."""
-    shown = shown_url(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
+    told = shown(url)
     if url.get_backend_name() == "sqlite":
-        return _check_file(Path(url.database or ""), shown, redactor)
+        return _check_file(Path(url.database or ""), told, redactor)
     engine = postgresql(url, _SECONDS * 1000, 1)
     try:
-        return _check_schema(engine, shown, redactor, None)
+        return _check_schema(engine, told, redactor, None)
     finally:
         engine.dispose()
 

@@ -13,7 +13,7 @@ from app.engine.dispatcher import Dispatcher
 from app.engine.entry import Entry
 from app.engine.first_calls import FirstCalls
 from app.engine.gates import Gates
-from app.engine.opening import Opening, Quiet
+from app.engine.opening import Opening
 from app.engine.pulse import Pulse
 from app.engine.report import report
 from app.engine.runner import Ports, Runner
@@ -23,6 +23,7 @@ from app.ledger import attempts, claims, replicas
 from app.ledger.faults import DatabaseBusy, DatabaseGone
 from app.ledger.hints import hint_of
 from app.telemetry.metrics import Metrics
+from app.telemetry.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +99,7 @@ class Engine:
         self.draining = False
         self.started = False
         self.opening = Opening(database, clock, self.pulse, self._take_over)
-        self._quiet = Quiet(clock)
+        self._quiet = Quiet(clock.monotonic)
         self._refused: tuple[float, str] | None = None
 
     @property

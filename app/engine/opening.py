@@ -9,6 +9,7 @@ import structlog
 from app.ledger import gates, replicas
 from app.ledger.faults import DatabaseGone, SchemaFault
 from app.ledger.hints import hint_of
+from app.telemetry.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,27 +21,6 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("engine")
 
 _SECONDS = 1.0  # between tries
-_QUIET_SECONDS = 60.0
-
-
-class Quiet:
-    """Lets pass what is new, and the same again after a minute."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._said: dict[str, float] = {}
-
-    def passes(self, text: str) -> bool:
-        """Whether it is to be said now."""
-        now = self._clock.monotonic()
-        if now - self._said.get(text, float("-inf")) < _QUIET_SECONDS:
-            return False
-        self._said[text] = now
-        return True
-
-    def forget(self) -> None:
-        """What was is over; when it comes again it is new."""
-        self._said.clear()
 
 
 class Opening:
@@ -53,7 +33,7 @@ class Opening:
         self._clock = clock
         self._pulse = pulse
         self._take_over = take_over
-        self._quiet = Quiet(clock)
+        self._quiet = Quiet(clock.monotonic)
         self.fault: str | None = None
 
     async def done(self) -> None:

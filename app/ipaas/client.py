@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.ipaas.models import is_endless, is_plain, linked, read_record
 from app.outbound.calls import CallError
-from app.outbound.http_client import NOT_JSON, JsonClient
+from app.outbound.http_client import NOT_JSON, JsonClient, SystemClient
 from app.outbound.noting import NOTING
 from app.outbound.status_table import Kind, classify
 from app.telemetry.metrics import CallMetrics, Metrics
@@ -41,7 +41,7 @@ class IpaasAccount:
     connections: int = 10
 
 
-class IpaasClient:
+class IpaasClient(SystemClient):
     """Each method makes one call and raises CallError. All are harmless to repeat."""
 
     def __init__(
@@ -66,20 +66,6 @@ class IpaasClient:
             observe=(metrics or Metrics().of("")).call,
             judge=judge,
         )
-
-    async def aclose(self) -> None:
-        """Close pooled connections. Idempotent."""
-        await self._http.aclose()
-
-    @property
-    def last_failure(self) -> CallError | None:
-        """Why the last call failed; None when it did not, or only refused the data."""
-        return self._http.last_failure
-
-    @property
-    def called(self) -> bool:
-        """Whether any call was made."""
-        return self._http.called
 
     async def check(self) -> None:
         """Asks for a customer that is not there: how that is refused shows whether address and token are right."""

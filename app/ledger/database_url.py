@@ -40,6 +40,11 @@ def shown_url(value: str) -> str:
     return shown + mark + "&".join(name + equals + _shown_field(name, text) for name, equals, text in fields)
 
 
+def shown(url: URL) -> str:
+    """The same of one that was read, by the name that people know the database by."""
+    return shown_url(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
+
+
 def _shown_field(name: str, text: str) -> str:
     return text if name in _HARMLESS or not text else "***"
 

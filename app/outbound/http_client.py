@@ -227,3 +227,23 @@ def _has_left(error: Exception) -> bool:
 def _cause(error: Exception) -> str:
     """The class of what went wrong below, which names no address and no key."""
     return type(error.__cause__ or error).__name__
+
+
+class SystemClient:
+    """What the clients of Stamped.io and of iPaaS.com have in common."""
+
+    _http: JsonClient
+
+    async def aclose(self) -> None:
+        """Close pooled connections. Idempotent."""
+        await self._http.aclose()
+
+    @property
+    def last_failure(self) -> CallError | None:
+        """Why the last call failed; None when it did not, or only refused the data."""
+        return self._http.last_failure
+
+    @property
+    def called(self) -> bool:
+        """Whether any call was made."""
+        return self._http.called

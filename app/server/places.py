@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from app.server.limits import Limits
+from app.telemetry.quiet import Quiet
 
 if TYPE_CHECKING:
     from app.telemetry.metrics import Metrics
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("server")
 
 NEVER: Final = math.inf
-_SILENT_SECONDS: Final = 60.0  # between two lines about the same
 
 
 class Caller(Protocol):
@@ -45,8 +46,7 @@ class Places:
         self._idle: dict[Caller, None] = {}  # the one that is idle for the longest is the first
         self.held = 0
         """Bytes of bodies that are not answered."""
-        self._said: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
+        self._quiet = Quiet(time.monotonic)
         self._look: asyncio.TimerHandle | None = None
 
     def take(self, caller: Caller) -> bool | None:
@@ -90,12 +90,8 @@ class Places:
 
     def said(self, event: str, **about: object) -> None:
         """A warning, once a minute, with how often it would have been said in between."""
-        now = asyncio.get_running_loop().time()
-        if now - self._said.get(event, -NEVER) < _SILENT_SECONDS:
-            self._unsaid[event] = self._unsaid.get(event, 0) + 1
-            return
-        self._said[event] = now
-        log.warning(event, callers=len(self._callers), more_of_them=self._unsaid.pop(event, 0), **about)
+        if self._quiet.passes(event):
+            log.warning(event, callers=len(self._callers), more_of_them=self._quiet.withheld(event), **about)
 
     def _look_round(self) -> None:
         self._look = None

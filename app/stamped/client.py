@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from app.outbound.calls import CallError
-from app.outbound.http_client import JsonClient
+from app.outbound.http_client import JsonClient, SystemClient
 from app.stamped.models import StampedCustomer, customer_in, customers_in
 from app.telemetry.metrics import CallMetrics, Metrics
 from app.telemetry.redaction import basic_credentials
@@ -35,7 +35,7 @@ class StampedAccount:
     subscribe_email_in: EmailPlace = "body"
 
 
-class StampedClient:
+class StampedClient(SystemClient):
     """Each method makes one call of `timeout_seconds` at most and raises CallError. All are harmless to repeat."""
 
     def __init__(
@@ -59,20 +59,6 @@ class StampedClient:
             system="stamped",
             observe=(metrics or Metrics().of("")).call,
         )
-
-    async def aclose(self) -> None:
-        """Close pooled connections. Idempotent."""
-        await self._http.aclose()
-
-    @property
-    def last_failure(self) -> CallError | None:
-        """Why the last call failed; None when it did not, or only refused the data."""
-        return self._http.last_failure
-
-    @property
-    def called(self) -> bool:
-        """Whether any call was made."""
-        return self._http.called
 
     def failed(self, error: CallError) -> CallError:
         """This came of calls that each seemed to succeed: the last failure, until a next call succeeds."""
