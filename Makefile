@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test test-all fuzz hostile campaign bench bench-growth bench-replicas soak screenshots
+.PHONY: help setup demo run check test test-all fuzz hostile campaign bench bench-growth bench-pages bench-replicas soak screenshots
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ bench: $(STAMP) ## Speed beside a stateless control, and the goals (7 minutes, q
 
 bench-growth: $(STAMP) ## Speed, pages, start, retention and size with up to 1,000,000 transfers stored (5 minutes)
 	@$(BIN)/python -m bench.growth $(ARGS)
+
+bench-pages: $(STAMP) ## Every page with 1,000,000 transfers stored, warm and cold, on both databases (5 minutes; ARGS=--only=SQLite)
+	@$(BIN)/python -m bench.pages $(ARGS)
 
 bench-replicas: $(STAMP) ## Speed of one and of two replicas on one PostgreSQL (2 minutes)
 	@$(BIN)/python -m bench.replicas $(ARGS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Action = Literal["created", "updated"]
 Subscription = Literal["subscribed", "unsubscribed", "unchanged", "not_mapped"]
+NO_CONSENT: Final = "The record carries no consent value; the subscription was left as it is."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ The first two entries are iPaaS.com's documented error messages of its Stamped.i
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -201,3 +201,38 @@ _ENTRIES = (
 )
 
 CATALOG: dict[Slug, Entry] = {entry.slug: entry for entry in _ENTRIES}
+
+# beside the documented resolution: about webhooks that are refused, for who looks after both sides
+_REMEDIES: Final = {
+    Slug.UNAUTHORIZED: (
+        "Two keys have to be the same: the Webhook API Key of the subscription in iPaaS.com, and one of "
+        "`IPAAS_WEBHOOK_API_KEY` here. If the caller is iPaaS.com, copy the one to the other; if nobody knows the "
+        "caller, somebody is guessing, and nothing is to be done."
+    ),
+    Slug.FORBIDDEN: (
+        "The key is known, but not for this: a webhook needs a key of `IPAAS_WEBHOOK_API_KEY`, no operator's or "
+        "viewer's; and where there are several connections, the key of the one that its `destination` names."
+    ),
+    Slug.PAYLOAD_TOO_LARGE: (
+        "One request may have up to 1 MiB and 100 notifications. Let iPaaS.com send smaller batches, or no "
+        "records: with `IPAAS_API_URL` they are fetched."
+    ),
+    Slug.INVALID_REQUEST: (
+        "The body is no envelope of iPaaS.com and no customer record, or a value in it is none; the reason names "
+        "the place. Correct what sends it: the same body is refused again."
+    ),
+}
+
+
+def remedy(error: str) -> str:
+    """Of a refusal; the documented resolution, where there is nothing better. Backticks around what is code."""
+    if error not in set(Slug):
+        return ""
+    slug = Slug(error)
+    return _REMEDIES.get(slug, CATALOG[slug].resolution)
+
+
+def said(slug: str | None, detail: str | None) -> str:
+    """A detail on one line without the sentence that all of this error begin with; that one, if it is all."""
+    sentence = CATALOG[Slug(slug)].sentence if slug in set(Slug) else ""
+    return " ".join((detail or "").removeprefix(sentence).split()) or sentence

@@ -10,14 +10,14 @@ import gc
 import signal
 import threading
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from app import workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import FrameType
 
@@ -35,10 +35,15 @@ _GARBAGE = (20_000, 20, 50)
 _LOOK_SECONDS = 1.0
 
 
-def lifespan_of(
-    settings: Settings, engine: Engine, connections: Connections, database: Database, state: Mapping[str, object]
+def lifespan_of(  # noqa: PLR0913 - what lives
+    settings: Settings,
+    engine: Engine,
+    connections: Connections,
+    database: Database,
+    state: Mapping[str, object],
+    beside: Callable[[], Coroutine[Any, Any, None]],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]:
-    """For FastAPI. `state`: what its server gets to know."""
+    """For FastAPI. `state`: what its server gets to know. `beside`: what goes on until the end."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
@@ -47,8 +52,10 @@ def lifespan_of(
         gc.set_threshold(*_GARBAGE)
         engine.start()
         _tell("started", connections)
+        going_on = asyncio.create_task(beside())
         with draining_on_sigterm(engine), reloading_on_sighup(engine, connections):
             yield state
+        going_on.cancel()
         await engine.drain(0)
         await connections.aclose()
         await database.aclose()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import RedirectResponse
 
 from app import VERSION, workers
+from app.alert_urls import read_targets, secrets_in
+from app.alerts import Alerts
 from app.api.access import access_routes
 from app.api.connections import connection_routes
 from app.api.errors import error_routes
@@ -19,6 +21,7 @@ from app.api.rejections import rejection_routes, rejections_to
 from app.api.security import Door
 from app.api.syncs import sync_routes
 from app.api.transfers import transfer_routes
+from app.api.verdict import verdict_routes
 from app.api.webhooks import webhook_routes
 from app.clock import Clock
 from app.connections import Connection, Connections
@@ -37,6 +40,7 @@ from app.settings import Settings, SettingsFault
 from app.telemetry.logs import configure_logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.redaction import Redactor
+from app.verdict import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,20 +82,26 @@ def create_app(
     operations = Operations(engine, database)
     keyring = Keyring(settings.keys, connections.keys)
     health = Health(engine, connections, database, clock)
+    judge = Judge(engine, connections, database, health, clock)
+    urls = settings.alert_urls.get_secret_value() if settings.alert_urls else ""
+    redactor.learn(*secrets_in(urls))
+    targets = [each for each in (read_targets(urls) if urls else []) if each is not None]
+    alerts = Alerts(targets, judge, engine, connections, database, clock)
     app = DocumentedAPI(
         title="iPaaS.com to Stamped.io",
         summary="Customer bridge: webhook in, upsert and subscription out, documented errors back.",
         version=VERSION,
-        lifespan=lifespan_of(settings, engine, connections, database, {PLACES: Places(metrics)}),
+        lifespan=lifespan_of(settings, engine, connections, database, {PLACES: Places(metrics)}, alerts.live),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
     )
     sessions = Sessions(keyring, clock)
-    pages = Pages(sessions, connections, sandbox=bool(settings.sandbox_url))
+    example_key = settings.example_webhook_key
+    pages = Pages(sessions, connections, sandbox=bool(settings.sandbox_url), example_key=example_key)
     browser = Browser(pages)
-    site = Site(settings, engine, operations, connections, database, clock, pages, health)
+    site = Site(settings, engine, operations, connections, database, clock, pages, health, judge, alerts)
     install_problem_handlers(app, rejections_to(engine.upkeep), browser.problem, redactor.text)
     guesses = Guesses(clock, metrics)
     webhook = Door(keyring, guesses, "webhook", "A key of IPAAS_WEBHOOK_API_KEY.")
@@ -101,11 +111,12 @@ def create_app(
     )  # found sooner than what is included
     for routes in (
         sync_routes(operations, database, operator, connections),
-        transfer_routes(operations, database, operator),
+        transfer_routes(operations, database, operator, settings.retry_unit_seconds),
         connection_routes(operations, operator),
         access_routes(operator, connections),
         rejection_routes(database, engine.upkeep, operator),
         health_routes(engine, health, metrics),
+        verdict_routes(judge, alerts, connections, operator),
         error_routes(browser.catalog),
         docs_routes(pages),
         monitoring_routes(site, sessions, operator, guesses),

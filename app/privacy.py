@@ -10,7 +10,7 @@ from app.telemetry.redaction import Redactor, mask_email
 _LABELS: Final = frozenset({"customfieldname", "systemname", "tablename"})
 _IDS: Final = frozenset({"id", "trackingguid", "customerid", "externalid", "systemid", "internalid", "categoryid"})
 _SHOWN: Final = _IDS | _LABELS | {"createddatetime", "updateddatetime"}
-_FREE: Final = frozenset({"reason", "detail", "message"})
+_FREE: Final = frozenset({"reason", "detail", "message", "sentence"})
 _HIDDEN: Final = "…"
 _GUID: Final = re.compile(r"[0-9A-Fa-f-]{32,36}")
 _redactor = Redactor()
@@ -29,6 +29,13 @@ def masked_record(record: dict[str, Any]) -> dict[str, Any]:
     """Ids, dates, what is yes or no, and the begin of an e-mail; anything else may name the person."""
     shown: dict[str, Any] = _masked(record, "", names_of(record))
     return shown
+
+
+def masked_field(name: str, value: Any) -> Any:
+    """Of what is sent to Stamped.io, whose fields have any names: nothing but the begin of an e-mail."""
+    if isinstance(value, bool):
+        return value
+    return mask_email(str(value)) if "email" in _plain(name) else _HIDDEN
 
 
 def masked_id(text: str | None) -> str | None:

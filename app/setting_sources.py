@@ -28,7 +28,6 @@ _OF_SERVICES = re.compile(
     r".+_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_.+)"
 )
 _ALIKE = 0.92
-_ALSO = frozenset({"ALERT_URLS", "ALERT_URLS_FILE"})  # of the contract
 
 
 def given(env_file: str | Path | None = ENV_FILE) -> tuple[dict[str, str], dict[str, str]]:
@@ -56,7 +55,7 @@ def unknown(
 
 def _is_meant(name: str, known: Collection[str], *, written: bool = False) -> bool:
     """`written`: for us alone."""
-    if name in known or name in _ALSO or _OF_SERVICES.fullmatch(name):
+    if name in known or _OF_SERVICES.fullmatch(name):
         return False
     if name.startswith(_OURS):
         return True

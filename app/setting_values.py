@@ -12,6 +12,7 @@ import idna
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from app.alert_urls import read_targets
 from app.keys import LEAST_CHARACTERS, KeyFault, read_key, split_keys
 
 _LONGEST: Final = 2000  # of an address, and of a path
@@ -134,6 +135,15 @@ def _checked_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _checked_alert_urls(value: SecretStr) -> SecretStr:
+    """What is wrong is told by its place: a URL is a secret."""
+    bad = [str(number) for number, each in enumerate(read_targets(value.get_secret_value()), 1) if each is None]
+    if bad:
+        which = f"number {bad[0]} is no URL" if len(bad) == 1 else f"numbers {', '.join(bad)} are no URLs"
+        raise PydanticCustomError("alert_urls", f"{which} that Apprise knows")
+    return value
+
+
 def _checked_store_hash(value: str) -> str:
     if not _STORE_HASH.fullmatch(value) or not value.isprintable() or value in {".", ".."}:
         reason = "must be 1 to 100 printable characters, without blanks, slashes and any of % ? #"
@@ -181,6 +191,7 @@ Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 UserName = Annotated[Secret, AfterValidator(_checked_user)]
 Secrets = Annotated[SecretStr, AfterValidator(_checked_secrets)]
 Keys = Annotated[SecretStr, AfterValidator(_checked_keys)]
+AlertUrls = Annotated[SecretStr, AfterValidator(_checked_alert_urls)]
 StoreHash = Annotated[str, AfterValidator(_checked_store_hash)]
 DatabaseUrl = Annotated[str, AfterValidator(_checked_database_url)]
 Header = Annotated[str, AfterValidator(_checked_header)]

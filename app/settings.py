@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.keys import EXAMPLES, SANDBOX_OPERATOR_KEY, SANDBOX_WEBHOOK_KEY, Key, Role, Who, read_key, split_keys
 from app.setting_sources import ENV_FILE
 from app.setting_values import (
+    AlertUrls,
     DatabaseUrl,
     File,
     Header,
@@ -40,7 +41,7 @@ SANDBOX_DATABASE = "sqlite:///data/sandbox.db"  # so that nothing of a sandbox i
 IN_FILES = frozenset(
     {
         *("stamped_api_public_key", "stamped_api_private_key", "ipaas_webhook_api_key", "ipaas_api_token"),
-        *("operator_api_key", "viewer_api_key", "database_url"),
+        *("operator_api_key", "viewer_api_key", "database_url", "alert_urls"),
     }
 )
 OTHER_NAMES = {
@@ -111,6 +112,10 @@ class Settings(BaseSettings):
     )
     ipaas_api_token: Secret | None = Field(None, description="the token for IPAAS_API_URL")
     ipaas_client_id: Header | None = Field(None, description="the client id that iPaaS.com gets as X-Client-Id")
+
+    alert_urls: AlertUrls | None = Field(
+        None, description="where alerts go, as URLs of the library Apprise, separated by blanks"
+    )
 
     subscription_field: Word | None = Field(None, description="the name of the custom field that holds consent")
     connections_file: File | None = Field(None, description="the path of a file of connections (TOML)")
@@ -206,6 +211,11 @@ class Settings(BaseSettings):
     def webhook_keys(self) -> list[str]:
         """Each key that opens the webhook."""
         return split_keys(self.ipaas_webhook_api_key.get_secret_value())
+
+    @property
+    def example_webhook_key(self) -> str | None:
+        """What may be shown to everybody: in a sandbox, a key of the webhook that everybody knows."""
+        return next((key for key in self.webhook_keys if self.sandbox_url and key in EXAMPLES), None)
 
     @property
     def keys(self) -> list[Key]:

@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from app.attempt import NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
+from app.attempt import NO_CONSENT, NOTHING_DUE, Failure, Link, StampedAnswer, TransferFailed
 from app.error_catalog import Slug
 from app.mapping import UnreadableConsent, ValueFault
 from app.outbound.calls import CallError
@@ -194,7 +194,7 @@ class Transfer:
             progress.subscription = None if wanted is None else progress.subscription
             raise TransferFailed(_refusal(Slug.SUBSCRIPTION, text)) from None
         if wanted is None:
-            progress.notes.append("The record carries no consent value; the subscription was left as it is.")
+            progress.notes.append(NO_CONSENT)
 
     def _wanted(self) -> tuple[bool | None, Exception | None]:
         """The consent, and why the record's own could not be read. No "yes" comes before a newer "no"."""

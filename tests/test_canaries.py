@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -16,15 +17,17 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from app.alert_urls import Target
 from app.api import guesses
 from app.cli import cli
 from app.telemetry.redaction import basic_credentials
 from app.telemetry.spelling import readings
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import HTML, PAGES
-from tests.support import IPAAS_URL, WEBHOOK, Answer, Wire, envelope, notification, raising, reply
+from tests.support import IPAAS_URL, WEBHOOK, Answer, FakeClock, Wire, envelope, notification, raising, reply
 from tests.telemetry.spellings import SPELLINGS, spelled
 
+SENT: list[str] = []  # as alerts
 KEYS = {
     "stamped_api_public_key": "pubkey-Canary1Zq4vT1xw",
     "stamped_api_private_key": "Canary2/Wm8rX2+vbe",
@@ -32,13 +35,14 @@ KEYS = {
     "operator_api_key": "ada:Canary4-Ht9dB7-oper",
     "viewer_api_key": "bob:Canary5-Rd2mC5-view",
     "ipaas_api_token": "Canary6.Pc6gJ4.token",
+    "alert_urls": "json://127.0.0.1:9/Canary8-Sl5kX3-path",
 }
 WRONG_KEY = "Canary7-wrong@canary.example"
 PERSON = {"first_name": "Zebedine", "last_name": "O'Quörkwell", "email_address": "wanderwal.q@canary.example"}
-SECRETS = [value.rpartition(":")[2] for value in KEYS.values()]
+SECRETS = [value.rpartition("/")[2] if "//" in value else value.rpartition(":")[2] for value in KEYS.values()]
 ENCODED = [base64.b64encode(key.encode()).decode() for key in SECRETS]
 TEXTS = [*PERSON.values(), *SECRETS, basic_credentials(*SECRETS[:2]), *ENCODED]
-CANARIES = ["zebedine", "quorkwell", "wanderwal", *(f"canary{number}" for number in range(1, 8))]
+CANARIES = ["zebedine", "quorkwell", "wanderwal", *(f"canary{number}" for number in range(1, 9))]
 CANARIES += [encoded[:-4].lower() for encoded in ENCODED]
 WAYS = [[], *([way] for way in SPELLINGS), ["percent", "html"], ["html", "json"], ["json", "percent, deep"]]
 SAID = [  # what comes first is not cut: each time another one
@@ -99,6 +103,7 @@ async def calls(service: Service) -> str:
         "/rejections",
         "/errors/groups",
         "/connections",
+        "/verdict",
         "/transfers",
         "/errors",
         "/docs",
@@ -136,9 +141,22 @@ async def command_line(service: Service) -> str:
     return "\n".join(each.output for each in ran)
 
 
+async def alerts(service: Service) -> str:
+    """What was sent while it was fed, and a test."""
+    answer = await service.client.post("/alerts/test", headers={"Authorization": f"Bearer {SECRETS[3]}"})
+    assert answer.json()["items"][0]["sent"]
+    assert len(SENT) > 1
+    return "\n".join([*SENT, answer.text])
+
+
+def keep(_target: Target, title: str, text: str) -> bool:
+    SENT.extend((title, text))
+    return True
+
+
 Sink = Callable[[Service], Awaitable[str]]
 SINKS: dict[str, Sink] = {  # `logs` last: also of what the others cause
-    sink.__name__: sink for sink in (answers, calls, pages, command_line, database, logs)
+    sink.__name__: sink for sink in (answers, calls, pages, command_line, alerts, database, logs)
 }
 
 
@@ -231,11 +249,18 @@ async def test_no_canary_gets_out(
     log_format: str,
     sinks: dict[str, Sink],
 ) -> None:
+    SENT.clear()
+    monkeypatch.setattr(Target, "send", keep)
     monkeypatch.setattr(guesses, "_FREE", 1000)  # nobody moves the clock for who tries wrong keys
     wire = Wire()
     settings: dict[str, Any] = KEYS | {"subscription_field": "Consent", "ipaas_api_url": IPAAS_URL}
-    async with bridge(wire, log_level="DEBUG", log_format=log_format, **settings) as client:
+    clock = FakeClock()
+    async with bridge(wire, clock=clock, log_level="DEBUG", log_format=log_format, **settings) as client:
         answered = await feed(client, wire)
+        async with asyncio.timeout(10):
+            while not SENT:
+                clock.advance(5)
+                await asyncio.sleep(0.01)  # a thread sends them
         for library in ("psycopg", "aiohttp", "asyncio", "sqlalchemy", "PIL", "uvicorn.error"):
             logging.getLogger(library).debug("row %s", SAID[0])
             logging.getLogger(library).error(" ".join([*spelled_emails(), *SECRETS]))

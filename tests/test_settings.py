@@ -308,3 +308,12 @@ def test_what_is_no_proxy_is_a_fault(environment: Callable[..., None], value: st
     environment(FORWARDED_ALLOW_IPS=value)
     (line,) = lines()
     assert line.startswith("FORWARDED_ALLOW_IPS is not usable: must be addresses or networks")
+
+
+def test_urls_of_alerts_that_cannot_be_used_are_told_without_them(environment: Callable[..., None]) -> None:
+    environment(ALERT_URLS="json://127.0.0.1/kept nonsense://hidden-word slack://hidden-word")
+    (line,) = lines()
+    assert line.startswith(
+        "ALERT_URLS is not usable: numbers 2, 3 are no URLs that Apprise knows; set where alerts"
+    )
+    assert "hidden" not in line

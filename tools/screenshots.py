@@ -79,7 +79,7 @@ def take(page: Page, url: str, directory: Path) -> None:
     sign_in(page, url)
     page.screenshot(path=directory / "monitoring.png")
     page.goto(f"{url}/monitoring/transfers?status=failed&error=subscribe-or-unsubscribe-failed")
-    page.locator("#transfers tbody a").first.click()
+    page.locator("#transfers .cover").first.click()
     expect(page.get_by_role("button", name="Re-run")).to_be_visible()
     page.screenshot(path=directory / "error.png")
 

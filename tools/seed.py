@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, func, insert, make_url, select
 
 from app.attempt import Failure, StampedAnswer
 from app.error_catalog import CATALOG, Slug
+from app.ledger import hours
 from app.ledger.database import Database
 from app.ledger.grouping import group_of
 from app.ledger.stored import dump_failure, hash_email, hashed, load_failure, new_id
@@ -37,6 +38,9 @@ _BATCH = 2000
 _CACHE_KIB = 500_000
 _DAY = 86_400
 _SWING = 0.6  # how much busier the busy hours are, below 1
+_BAD_HOUR, _WORSE = 61, 12  # every so many hours so many times more fail
+_RECOVERED = 0.4  # of those that failed, by a second attempt within hours
+_REJECTIONS = 50  # one for so many transfers
 FIRST_NAMES = ("Ada", "Ben", "Chiara", "Deniz", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kira", "Luis")
 LAST_NAMES = ("Example", "Sample", "Muster", "Modelo", "Esempio", "Exemple", "Przyklad", "Voorbeeld")
 _REFUSALS = (
@@ -46,6 +50,11 @@ _REFUSALS = (
     (Slug.CUSTOMER, "update", 503, 502, True, "Service Temporarily Unavailable"),
     (Slug.SUBSCRIPTION, "subscribe", 401, 502, False, "The API key you supplied is not valid."),
     (Slug.SUBSCRIPTION, "unsubscribe", 500, 502, True, "An error has occurred."),
+)
+_REJECTED = (
+    (Slug.UNAUTHORIZED, 401, CATALOG[Slug.UNAUTHORIZED].sentence),
+    (Slug.INVALID_REQUEST, 422, "At /notifications/0/id: Field required."),
+    (Slug.PAYLOAD_TOO_LARGE, 413, CATALOG[Slug.PAYLOAD_TOO_LARGE].sentence),
 )
 _PHRASES = {400: "Bad Request", 401: "Unauthorized", 409: "Conflict", 500: "Internal Server Error"}
 _PHRASES |= {503: "Service Unavailable"}
@@ -97,15 +106,15 @@ class Plan:
 
 def seed(connection: Connection, plan: Plan, chance: random.Random) -> None:
     """Transfers, oldest first, with their attempts, some customers and rejections."""
-    count, now = plan.count, plan.now
+    count = plan.count
     people = max(1, count // 4)
     first = (connection.execute(select(func.max(transfers.c.seq))).scalar() or 0) + 1
-    with _indexed_afterwards(connection, transfers if count > _BATCH else None):
+    with _indexed_afterwards(connection, *((transfers, attempts) if count > _BATCH else ())):
         for begin in range(0, count, _BATCH):
             numbers = range(begin, min(begin + _BATCH, count))
-            rows = [{"seq": first + each} | _transfer(each, each % people, plan, chance) for each in numbers]
-            _add(connection, transfers, rows)
-            _add(connection, attempts, [_attempt(row) for row in rows if row["attempts"]])
+            stories = [_story(first + each, each, each % people, plan, chance) for each in numbers]
+            _add(connection, transfers, [row for row, _ in stories])
+            _add(connection, attempts, [attempt for _, made in stories for attempt in made])
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.setval("transfers_seq_seq", first + count - 1)))
     linked = [
@@ -120,20 +129,19 @@ def seed(connection: Connection, plan: Plan, chance: random.Random) -> None:
         for number in range(min(people, 5000))
     ]
     connection.execute(insert(customers), linked)
-    refused = CATALOG[Slug.UNAUTHORIZED].sentence
-    connection.execute(
-        insert(rejections),
-        [
-            {
-                "at": now - each * 600,
-                "status": 401,
-                "error": Slug.UNAUTHORIZED.value,
-                "reason": refused,
-                "address": "192.0.2.7",
-            }
-            for each in reversed(range(300))
-        ],
-    )
+    _add(connection, rejections, _rejections(plan, chance))
+
+
+def _rejections(plan: Plan, chance: random.Random) -> list[dict[str, Any]]:
+    """Wrong keys and unreadable bodies, from a few callers, oldest first."""
+    total = max(300, plan.count // _REJECTIONS)
+    found = []
+    for each in range(total):
+        slug, status, reason = chance.choices(_REJECTED, (12, 3, 1))[0]
+        at = plan.now - (total - each) * plan.days * _DAY / total
+        address = f"192.0.2.{chance.randrange(7, 12)}"
+        found.append({"at": at, "status": status, "error": slug.value, "reason": reason, "address": address})
+    return found
 
 
 def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -154,9 +162,9 @@ def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> No
 
 
 @contextmanager
-def _indexed_afterwards(connection: Connection, table: Table | None) -> Iterator[None]:
+def _indexed_afterwards(connection: Connection, *tables: Table) -> Iterator[None]:
     """Many rows are added several times faster without the indexes, which are made anew from all of them."""
-    indexes = sorted(table.indexes, key=lambda each: str(each.name)) if table is not None else []
+    indexes = sorted((index for table in tables for index in table.indexes), key=lambda each: str(each.name))
     for index in indexes:
         index.drop(connection)
     yield
@@ -164,18 +172,38 @@ def _indexed_afterwards(connection: Connection, table: Table | None) -> Iterator
         index.create(connection)
 
 
-def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> dict[str, Any]:
+def _story(
+    seq: int, number: int, customer: int, plan: Plan, chance: random.Random
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A transfer as it ended, and its attempts."""
+    created_at = plan.created_at(number)
+    bad = int(created_at // 3600) % _BAD_HOUR == 0
+    failed = min(plan.failed * (_WORSE if bad else 1), 0.9)
+    shares = (0.955 - failed, 0.04, failed, 0.005)
+    status = chance.choices(("succeeded", "skipped", "failed", "cancelled"), shares)[0]
+    failure = failure_of(chance) if status == "failed" else None
+    row = {"seq": seq} | _transfer(number, customer, plan, chance, status, failure)
+    if not row["attempts"]:
+        return row, []
+    tried = [_attempt(row, 1)]
+    again = created_at + chance.uniform(600, _DAY / 6)
+    if failure is not None and again < plan.now and chance.random() < _RECOVERED:
+        ended = _outcome("succeeded", None, chance) | {"action": "updated", "attempts": 2}
+        row |= ended | {"started_at": again, "finished_at": again + chance.uniform(0.15, 0.9)}
+        tried.append(_attempt(row, 2))
+    return row, tried
+
+
+def _transfer(  # noqa: PLR0913 - what it is made of
+    number: int, customer: int, plan: Plan, chance: random.Random, status: str, failure: Failure | None
+) -> dict[str, Any]:
     created_at = plan.created_at(number)
     record = record_of(customer)
     text = json.dumps(record)
-    shares = (0.955 - plan.failed, 0.04, plan.failed, 0.005)
-    status = chance.choices(("succeeded", "skipped", "failed", "cancelled"), shares)[0]
-    failure = failure_of(chance) if status == "failed" else None
     tried = status in {"succeeded", "failed"}
     saved = status == "succeeded" or (failure is not None and failure.slug is Slug.SUBSCRIPTION)
-    seconds = chance.uniform(0.15, 0.9)
+    seconds = chance.lognormvariate(-1.2, 0.6)
     guid = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-    reasons = {"skipped": "superseded by transfer …", "cancelled": "Cancelled by hand."}
     return {
         "id": new_id(created_at),
         "connection": plan.connection,
@@ -193,7 +221,6 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "record_hash": hashed(text),
         "email_hash": hash_email(record["email_address"]),
         "changed_at": None,
-        "status": status,
         "promised": False,
         "tries": 0,
         "attempts": int(tried),
@@ -201,21 +228,28 @@ def _transfer(number: int, customer: int, plan: Plan, chance: random.Random) -> 
         "owner": None,
         "action": ("created" if number == customer else "updated") if saved else None,
         "external_id": str(143_000 + customer) if tried else None,
+        "superseded_by": None,
+        "created_at": created_at,
+        "day": int(created_at // DAY),
+        "started_at": created_at + 0.002 if tried else None,
+        "finished_at": created_at + seconds,
+    } | _outcome(status, failure, chance)
+
+
+def _outcome(status: str, failure: Failure | None, chance: random.Random) -> dict[str, Any]:
+    reasons = {"skipped": "superseded by transfer …", "cancelled": "Cancelled by hand."}
+    return {
+        "status": status,
         "subscription": chance.choice(("subscribed", "unchanged")) if status == "succeeded" else None,
         "reason": failure.detail if failure else reasons.get(status),
         "error": failure.slug.value if failure else None,
         "stamped_status": failure.stamped.status if failure else None,
         "failure_group": group_of(failure) if failure else None,
         "failure": dump_failure(failure),
-        "superseded_by": None,
-        "created_at": created_at,
-        "day": int(created_at // DAY),
-        "started_at": created_at + 0.002 if tried else None,
-        "finished_at": created_at + seconds,
     }
 
 
-def _attempt(row: dict[str, Any]) -> dict[str, Any]:
+def _attempt(row: dict[str, Any], number: int) -> dict[str, Any]:
     began = row["started_at"]
     seconds = row["finished_at"] - began
     steps = {"load": 0.0, "link": 0.001, "upsert": round(seconds * 0.6, 4)}
@@ -223,7 +257,7 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
         steps |= {"write_back": 0.0, "subscription": round(seconds * 0.4, 4)}
     return {
         "transfer_seq": row["seq"],
-        "number": 1,
+        "number": number,
         "started_at": began,
         "finished_at": row["finished_at"],
         "outcome": "failed" if row["error"] else "succeeded",
@@ -266,6 +300,17 @@ async def fill(url: str, plan: Plan) -> None:
             seed(connection, plan, chance)
     finally:
         engine.dispose()
+    await _close_hours(url, plan.now)
+
+
+async def _close_hours(url: str, now: float) -> None:
+    """As the service would have, hour by hour."""
+    database = open_database(url)
+    try:
+        while closing := await database.read(hours.over, now):
+            await database.run(hours.close, closing)
+    finally:
+        await database.aclose()
 
 
 def _read(url: str) -> URL:

@@ -146,6 +146,7 @@ class Deed(BaseModel):
 class Transfer(_Transfer):
     """Everything about one."""
 
+    sentence: str = Field(description="What became of it, and what to do about it; times in UTC")
     error: Problem | None
     destination: str | None = Field(description="iPaaS.com's subscription id", examples=["1796"])
     promised: bool = Field(description="A 202 was answered: the service retries it by itself")
@@ -155,10 +156,13 @@ class Transfer(_Transfer):
     trail: list[Deed]
 
     @classmethod
-    def told(cls, transfer: Stored, attempts: Sequence[Tried], deeds: Sequence[Done], *, reveal: bool) -> Self:
+    def told(
+        cls, transfer: Stored, sentence: str, attempts: Sequence[Tried], deeds: Sequence[Done], *, reveal: bool
+    ) -> Self:
         """With its attempts, its error, its record, and what people did to it."""
         told = cls.of(
             transfer,
+            sentence=sentence,
             error=Problem.of_transfer(transfer) if transfer.failure else None,
             attempts=[Attempt.of(each) for each in attempts],
             record=json.loads(transfer.record) if transfer.record else None,
@@ -186,6 +190,44 @@ class RetryCount(BaseModel):
     total: int
 
 
+class First(BaseModel):
+    """The transfer of a sync that is run before the others."""
+
+    transfer_id: str
+    status: Annotated[str, one_of(get_args(Status))] = Field(
+        description="cancelled, too, where a re-run was: the transfer itself has its old error again"
+    )
+    reason: str | None
+    next_attempt_at: Moment | None
+    others: int = Field(description="So many wait for it")
+
+
+class CancelCount(BaseModel):
+    """How many were cancelled; in a dry run: how many would be."""
+
+    dry_run: bool
+    total: int
+
+
+class ExportItem(TransferItem):
+    """A transfer in an export; whom it is about is told on asking only."""
+
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+
+    @classmethod
+    def revealing(cls, transfer: Stored) -> Self:
+        """With the person whom its record names; null when that was deleted."""
+        record: dict[str, Any] = json.loads(transfer.record) if transfer.record else {}
+        return cls.of(
+            transfer,
+            email=record.get("email_address"),
+            first_name=record.get("first_name"),
+            last_name=record.get("last_name"),
+        )
+
+
 class SyncCounts(BaseModel):
     """How far a sync got; `remaining` 0 = it has ended."""
 
@@ -199,6 +241,8 @@ class SyncCounts(BaseModel):
     failed: int
     cancelled: int
     remaining: int
+    held: int = Field(description="So many were left as they were, for the first of them failed again")
+    first: First | None = Field(description="The one that was run before the others, where that was asked for")
 
 
 class Rejection(BaseModel):
@@ -212,9 +256,10 @@ class Rejection(BaseModel):
 
 
 class Rejections(BaseModel):
-    """The newest 200, newest first."""
+    """Newest first."""
 
     items: list[Rejection]
+    next: str | None = Field(description="The `cursor` of the next page; null = there is none", examples=["1041"])
 
 
 class Phase(BaseModel):

@@ -24,6 +24,7 @@ def _no(what: str) -> Refusal:
 NO_CUSTOMER_ID: Final = _no("This is no customer id.")
 NO_TRANSFER: Final = _no("No transfer has this id.")
 NO_CONNECTION: Final = _no("No connection that is served has this id.")
+NO_GROUP: Final = _no("Nothing has failed like this, or it has been run again since.")
 NO_SYNC: Final = _no("No sync has this id.")
 NO_RECORD: Final = Refusal(
     "There is no record to send.",
@@ -31,6 +32,12 @@ NO_RECORD: Final = Refusal(
     404,
     "No record of this customer was received, and IPAAS_API_URL is not set, so none can be fetched. "
     "Send the record as the body, or set IPAAS_API_URL and IPAAS_API_TOKEN.",
+)
+NO_TARGET: Final = Refusal(
+    "No target is set.",
+    Slug.CONFLICT,
+    409,
+    "ALERT_URLS is not set, so alerts go nowhere. Set it to URLs of the library Apprise, then restart.",
 )
 NOT_RERUNNABLE: Final = Refusal(
     "It runs, or it has succeeded or was skipped.",
@@ -44,6 +51,12 @@ NOT_CANCELLABLE: Final = Refusal(
     Slug.CONFLICT,
     409,
     "This transfer is running. Only an accepted or waiting one can be cancelled.",
+)
+NOTHING_HELD: Final = Refusal(
+    "Nothing of it waits for its first.",
+    Slug.CONFLICT,
+    409,
+    "Nothing of this sync waits for its first transfer.",
 )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
+from app.api import refusals
 from app.api.answers import Rejection, Rejections
 from app.api.body import operator_router
 from app.api.security import Door, address_of
 from app.engine.upkeep import Upkeep
-from app.ledger import reports
+from app.filters import RejectionFilter
+from app.ledger import rejected
 from app.ledger.database import Database
 from app.ledger.reports import LIST_LIMIT
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from app.api.problems import ProblemError
 
 _PATHS = ("/webhooks/",)
+_WRONG_FILTER = refusals.wrong_shape("/limit", "Input should be less than or equal to 200.")
 
 
 def rejections_to(upkeep: Upkeep) -> Callable[[Request, ProblemError], None]:
@@ -38,10 +41,12 @@ def rejection_routes(database: Database, upkeep: Upkeep, door: Door) -> APIRoute
     """Needs the operator's key."""
     router = operator_router("operators", door)
 
-    @router.get("/rejections", summary="Requests that never became transfers")
-    async def rejections() -> Rejections:
+    @router.get("/rejections", summary="Requests that never became transfers", responses=_WRONG_FILTER)
+    async def rejections(query: Annotated[RejectionFilter, Query()]) -> Rejections:
         await upkeep.flush()
-        rows = await database.read(reports.rejected, LIST_LIMIT)
-        return Rejections(items=[Rejection(**row) for row in rows])
+        limit = query.limit or LIST_LIMIT
+        rows = await database.read(rejected.listed, query.since, query.until, query.cursor, limit + 1)
+        following = str(rows[limit - 1]["seq"]) if len(rows) > limit else None
+        return Rejections(items=[Rejection(**row) for row in rows[:limit]], next=following)
 
     return router

@@ -75,6 +75,11 @@ def sync_routes(operations: Operations, database: Database, door: Door, connecti
         where = chosen(connections, connection)
         return SyncStarted.at(response, await operations.sync_customers(where, wanted.customer_ids, by))
 
+    _following_routes(router, operations, database)
+    return router
+
+
+def _following_routes(router: APIRouter, operations: Operations, database: Database) -> None:
     @router.get("/syncs/{sync_id}", summary="How far a sync got", responses=_NO_SYNC)
     async def sync(sync_id: _SyncId) -> SyncCounts:
         counts = await database.read(reports.sync_counts, sync_id) if read_guid(sync_id) else None
@@ -88,4 +93,13 @@ def sync_routes(operations: Operations, database: Database, door: Door, connecti
         await operations.cancel_sync(sync_id, by)
         return await sync(sync_id)
 
-    return router
+    @router.post(
+        "/syncs/{sync_id}/continue",
+        summary="Run the rest of it, whatever became of its first",
+        responses=refused(refusals.NO_SYNC, refusals.NOTHING_HELD),
+    )
+    async def go_on(sync_id: _SyncId, by: Caller) -> SyncCounts:
+        await sync(sync_id)
+        if not await operations.go_on(sync_id, by):
+            raise ProblemError(refusals.NOTHING_HELD)
+        return await sync(sync_id)

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Query, Response, status
 
 from app.api import examples, refusals
-from app.api.answers import RetryCount, SyncStarted, Transfer, TransferPage, answer
+from app.api.answers import CancelCount, RetryCount, SyncStarted, Transfer, TransferPage, answer
 from app.api.body import operator_router
+from app.api.export import EXPORTED, exported
 from app.api.openapi import answered, either, refused
 from app.api.preferences import Wait
 from app.api.problems import ProblemError
@@ -16,21 +17,37 @@ from app.api.results import Results
 from app.api.security import Caller, Door
 from app.api.syncs import STARTED
 from app.engine import Operations
-from app.filters import DEFAULT_LIMIT, GroupFilter, ListFilter, RetryFilter
-from app.groups import ErrorGroups
+from app.filters import (
+    DEFAULT_LIMIT,
+    GROUP_PATTERN,
+    CancelFilter,
+    ExportFilter,
+    GroupFilter,
+    ListFilter,
+    RetryFilter,
+    RevealFilter,
+    read_group,
+)
+from app.groups import Acknowledged, ErrorGroups, Noted
 from app.ipaas.models import read_guid
 from app.ledger import reports
 from app.ledger.database import Database
 from app.ledger.stored import Stored
 from app.ledger.trail import By
+from app.sentence import sentence
 
 _TransferId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+_Group = Annotated[str, Path(json_schema_extra={"pattern": GROUP_PATTERN})]
+_NO_GROUP = refused(refusals.NO_GROUP)
 _WRONG_FILTER = refusals.wrong_shape("/limit", "Input should be less than or equal to 200.")
-_WRONG_STATUS = refusals.wrong_shape("/status", "Input should be 'failed' or 'cancelled'.")
+_WRONG_STATUS = refusals.wrong_shape("/status", "Input should be 'failed', 'cancelled' or 'waiting'.")
+_WRONG_PENDING = refusals.wrong_shape("/transfer_ids/0", "String should match pattern.")
 _COUNTED = answered("A dry run: how many would run again.", model=RetryCount)
 
 
-def transfer_routes(operations: Operations, database: Database, door: Door) -> APIRouter:
+def transfer_routes(
+    operations: Operations, database: Database, door: Door, retry_unit_seconds: float
+) -> APIRouter:
     """All need the operator's key."""
     router = operator_router("transfers", door)
 
@@ -52,22 +69,71 @@ def transfer_routes(operations: Operations, database: Database, door: Door) -> A
         if asked.dry_run:
             response.status_code = status.HTTP_200_OK
             return RetryCount(dry_run=True, total=await operations.count(asked.filter))
-        return SyncStarted.at(response, await operations.retry_all(asked.filter, by))
+        return SyncStarted.at(response, await operations.retry_all(asked.filter, by, one_first=asked.first))
 
-    @router.get("/errors/groups", summary="Failed transfers in groups of alike", responses=_WRONG_FILTER)
-    async def groups(query: Annotated[GroupFilter, Query()]) -> ErrorGroups:
-        return await database.read(ErrorGroups.read, query.at(operations.now()))
+    @router.post(
+        "/transfers/cancel",
+        summary="Cancel all transfers that have not begun",
+        responses=either(refusals.OF_BODIES, _WRONG_PENDING),
+    )
+    async def cancel_all(asked: CancelFilter, by: Caller) -> CancelCount:
+        """Takes back what triggered each: a re-run is failed again. A dry run only counts."""
+        work = operations.count(asked.filter) if asked.dry_run else operations.cancel_all(asked.filter, by)
+        return CancelCount(dry_run=asked.dry_run, total=await work)
+
+    @router.get(
+        "/transfers/export", summary="Transfers as a file", response_model=None, responses=EXPORTED | _WRONG_FILTER
+    )
+    async def export(query: Annotated[ExportFilter, Query()]) -> Response:
+        """Newest first, all there are, streamed; e-mails and names are masked."""
+        return await exported(database, query.filter, query.format or "csv", operations.now(), most=query.limit)
+
+    @router.post(
+        "/transfers/reveal",
+        summary="Transfers as a file, with e-mails and names",
+        response_model=None,
+        responses=either(EXPORTED, refusals.OF_BODIES, _WRONG_PENDING),
+    )
+    async def reveal(asked: RevealFilter, by: Caller) -> Response:
+        """The same with the person of each record. Who asks is kept in the trail."""
+        await operations.reveal_all(by)
+        return await exported(database, asked.filter, asked.format, operations.now(), reveal=True)
 
     @router.get("/transfers/retry", include_in_schema=False)
+    @router.get("/transfers/cancel", include_in_schema=False)
+    @router.get("/transfers/reveal", include_in_schema=False)
     async def no_transfer() -> None:
-        """`retry` is no id."""
+        """None of these is an id."""
         raise HTTPException(status.HTTP_405_METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
-    _single_routes(router, operations, database)
+    _single_routes(router, operations, database, retry_unit_seconds)
+    _group_routes(router, operations, database)
     return router
 
 
-def _single_routes(router: APIRouter, operations: Operations, database: Database) -> None:
+def _group_routes(router: APIRouter, operations: Operations, database: Database) -> None:
+    @router.get("/errors/groups", summary="Failed transfers in groups of alike", responses=_WRONG_FILTER)
+    async def groups(query: Annotated[GroupFilter, Query()]) -> ErrorGroups:
+        return await database.read(ErrorGroups.read, query.at(operations.now()), query.tag)
+
+    @router.post("/errors/groups/{group}/acknowledge", summary="Take note of a group", responses=_NO_GROUP)
+    async def acknowledge(group: _Group, by: Caller) -> Acknowledged:
+        """It stands below the others until something of it fails again; done again, that is noted, too."""
+        noted = await operations.acknowledge(group, by) if read_group(group) else None
+        if noted is None:
+            raise ProblemError(refusals.NO_GROUP)
+        return Acknowledged(group=group, acknowledged=Noted.of(noted))
+
+    @router.post("/errors/groups/{group}/unacknowledge", summary="Take that back", responses=_NO_GROUP)
+    async def unacknowledge(group: _Group, by: Caller) -> Acknowledged:
+        if not (read_group(group) and await operations.unacknowledge(group, by)):
+            raise ProblemError(refusals.NO_GROUP)
+        return Acknowledged(group=group, acknowledged=None)
+
+
+def _single_routes(
+    router: APIRouter, operations: Operations, database: Database, retry_unit_seconds: float
+) -> None:
     async def transfer_of(transfer_id: str) -> Stored:
         transfer = await database.read(reports.by_id, transfer_id) if read_guid(transfer_id) else None
         if transfer is None:
@@ -77,7 +143,9 @@ def _single_routes(router: APIRouter, operations: Operations, database: Database
     async def told(transfer: Stored, by: By) -> Transfer:
         await operations.reveal(transfer, by)
         attempts, deeds = await database.read(reports.story_of, transfer.seq)
-        return Transfer.told(operations.explain(transfer), attempts, deeds, reveal=by.acts)
+        found = operations.explain(transfer)
+        said = sentence(found, attempts, deeds, unit_seconds=retry_unit_seconds)
+        return Transfer.told(found, said, attempts, deeds, reveal=by.acts)
 
     @router.get(
         "/transfers/{transfer_id}",

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from app import VERSION
-from app.cli import check, connections, database, errors, send, serve, sync, transfers
+from app.cli import (
+    alert,
+    check,
+    connections,
+    database,
+    errors,
+    listing,
+    pages,
+    rejections,
+    send,
+    serve,
+    sync,
+    transfers,
+)
 
 _EPILOG = (
     "All but serve, sandbox, check, migrate and backup talk to a running service: at IPAAS_STAMPED_URL "
@@ -50,7 +63,7 @@ for _command, _panel in (
     (database.backup, _SERVING),
     (send.send, _SENDING),
     (sync.sync, _SENDING),
-    (transfers.transfers, _WATCHING),
+    (listing.transfers, _WATCHING),
     (transfers.show, _WATCHING),
     (errors.errors, _WATCHING),
     (transfers.retry, _WATCHING),
@@ -58,8 +71,11 @@ for _command, _panel in (
     (connections.connections, _WATCHING),
     (connections.pause, _WATCHING),
     (connections.resume, _WATCHING),
+    (rejections.rejections, _WATCHING),
+    (alert.alert, _WATCHING),
 ):
     cli.command(rich_help_panel=_panel)(_command)
+cli.command("open", rich_help_panel=_WATCHING)(pages.open_pages)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -159,9 +160,10 @@ class Service:
         entries: list[dict[str, Any]] = self._exchange("GET", "/errors", None).body["errors"]
         return entries
 
-    def transfers(self, params: Mapping[str, str | int], most: int | None) -> Iterator[dict[str, Any]]:
+    def transfers(
+        self, params: Mapping[str, str | int], most: int | None, cursor: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Pages (`items`, `next`), newest first, with `most` items together; None = all there are."""
-        cursor: str | None = None
         while most is None or most > 0:
             size = PAGE if most is None else min(most, PAGE)
             more = {} if cursor is None else {"cursor": cursor}
@@ -171,6 +173,16 @@ class Service:
             if cursor is None:
                 return
             most = None if most is None else most - len(page["items"])
+
+    def stream(self, path: str, params: Mapping[str, str | int]) -> Iterator[bytes]:
+        """What an operator reads that may be large, as it comes."""
+        headers = {"Authorization": f"Bearer {self._key('operator')}", "Accept": "*/*"}
+        with self._reaching(), self._http.stream("GET", path, params=params, headers=headers) as response:
+            if not response.is_success or "Content-Disposition" not in response.headers:
+                response.read()
+                self._read(response, "operator", ())
+                raise ServiceProblem(self._stranger("no file"))
+            yield from response.iter_bytes()
 
     def _exchange(  # noqa: PLR0913 - the parts of a request
         self,
@@ -184,8 +196,14 @@ class Service:
         accepted: Collection[int] = (),
     ) -> Answer:
         sent = {**(headers or {})} | ({} if door is None else {"Authorization": f"Bearer {self._key(door)}"})
-        try:
+        with self._reaching():
             response = self._http.request(method, path, json=body, params=params, headers=sent)
+        return self._read(response, door, accepted)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Unreachable(self._nobody()) from None
         except httpx.TimeoutException:
@@ -194,7 +212,6 @@ class Service:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             message = f"The connection to {self.url} broke ({type(error).__name__})."
             raise ServiceProblem(_own_body("No answer", message, _LOOK)) from None
-        return self._read(response, door, accepted)
 
     def _read(self, response: httpx.Response, door: Door | None, accepted: Collection[int]) -> Answer:
         try:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app.error_catalog import Slug
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+narrowing = partial(typer.Option, rich_help_panel="Which ones")  # an option that is a filter
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for programs.")]
 Error = Annotated[
     Slug | None,
-    typer.Option("--error", help="Only this documented error.", metavar="SLUG", show_choices=False),
+    narrowing("--error", help="Only this documented error.", metavar="SLUG", show_choices=False),
 ]
 TransferId = Annotated[str, typer.Argument(metavar="ID", help="The transfer's id.")]
 
@@ -54,28 +53,32 @@ def read_input(path: Path, option: str) -> bytes:
 
 Since = Annotated[
     str | None,
-    typer.Option(help="Received since: 30m, 2h, 3d, a date or a time.", callback=read_since, metavar="TIME"),
+    narrowing(help="Received since: 30m, 2h, 3d, a date or a time.", callback=read_since, metavar="TIME"),
 ]
 Until = Annotated[
-    str | None, typer.Option(help="Received before: written like --since.", callback=read_since, metavar="TIME")
+    str | None,
+    narrowing(help="Received before: written like --since.", callback=read_since, metavar="TIME"),
 ]
 StampedStatus = Annotated[
     int | None,
-    typer.Option(min=100, max=599, help="Only where Stamped.io answered this status.", metavar="STATUS"),
+    narrowing(min=100, max=599, help="Only where Stamped.io answered this status.", metavar="STATUS"),
 ]
-Group = Annotated[str | None, typer.Option(metavar="GROUP", help="Only those that failed alike, see `errors`.")]
-Customer = Annotated[str | None, typer.Option(metavar="ID", help="Only this iPaaS.com customer id.")]
+Group = Annotated[
+    str | None,
+    narrowing(metavar="GROUP", help="Only those that failed alike, see `errors`."),
+]
+Customer = Annotated[str | None, narrowing(metavar="ID", help="Only this iPaaS.com customer id.")]
 Connection = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of this connection; sync needs it where there are several.")
+    str | None,
+    narrowing(metavar="NAME", help="Of this connection; sync needs it where there are several."),
+]
+
+Words = Annotated[
+    str | None,
+    narrowing(metavar="WORDS", help="Only failures whose message has all of these words."),
 ]
 
 
 def given(**values: str | int | None) -> dict[str, str | int]:
     """Those that are set, as the service names them."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def as_options(narrowed: Mapping[str, str | int]) -> str:
-    """What was given, to be given again."""
-    names = {name: name.removesuffix("_id").replace("_", "-") for name in narrowed}
-    return " ".join(f"--{names[name]} {shlex.quote(str(value))}" for name, value in narrowed.items())

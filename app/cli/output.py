@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.attempt import NO_CONSENT
 from app.cli.client import Service, ServiceProblem
-from app.error_catalog import CATALOG, Slug
+from app.error_catalog import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ _STYLES = {
     "fail": "bold red",
     "failed": "bold red",
 }
-_SUBSCRIPTIONS = {"unchanged": "subscription unchanged", "not_mapped": "subscription not mapped"}
+_SUBSCRIPTIONS = {"unchanged": "subscription unchanged", "not_mapped": "consent not mapped"}
 
 
 class Output:
@@ -124,11 +125,11 @@ def styled(status: object) -> Text:
 
 
 def moment(value: str | None) -> str:
-    """A time of the service in this machine's zone, to the second."""
+    """A time of the service in this machine's zone, which is named, to the second."""
     if not value:
         return ""
     try:
-        return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     except ValueError:
         return clean(value)
 
@@ -140,12 +141,14 @@ def what_became(item: dict[str, Any]) -> str:
         parts.append(f"{item['action']} as {item['external_id']}")
     elif item.get("external_id"):
         parts.append(f"saved as {item['external_id']}")
-    if item.get("subscription"):
+    reason = str(item.get("reason") or "")
+    if item.get("subscription") and NO_CONSENT not in reason:
         parts.append(_SUBSCRIPTIONS.get(item["subscription"], item["subscription"]))
-    if item.get("error") and item["status"] in {"failed", "waiting"}:
-        parts.append(f"{_slug(item)}: {message_of(item)}".removesuffix(": "))
-    elif item.get("reason"):
-        parts.append(str(item["reason"]))
+    if item.get("error"):
+        last = "" if item["status"] == "failed" else "last attempt: "
+        parts.append(f"{last}{_slug(item)}: {message_of(item)}".removesuffix(": "))
+    elif reason:
+        parts.append(reason)
     if item.get("next_attempt_at"):
         parts.append(f"next try {moment(item['next_attempt_at'])}")
     return clean(", ".join(parts))
@@ -153,9 +156,7 @@ def what_became(item: dict[str, Any]) -> str:
 
 def message_of(item: dict[str, Any]) -> str:
     """Why a transfer failed, without the sentence that all with this error begin with."""
-    reason, slug = str(item.get("reason") or ""), _slug(item)
-    sentence = CATALOG[Slug(slug)].sentence if slug in set(Slug) else ""
-    return clean(reason.removeprefix(sentence))
+    return clean(said(_slug(item), item.get("reason")))
 
 
 def _slug(item: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.cli.client import ServiceProblem, Unreachable
 from app.cli.doors import ANOTHER, strange
@@ -38,10 +38,14 @@ class Check:
 
 
 class Running(NamedTuple):
-    """What answers at the address of the service; `is_ours` False: it is something else, and learns no key."""
+    """What answers at the address of the service; `is_ours` False: it is something else, and learns no key.
+
+    `verdict`: as the service judges; None = it does not tell.
+    """
 
     checks: list[Check]
     is_ours: bool
+    verdict: dict[str, Any] | None = None
 
 
 def ask_service(service: Service) -> Running | None:
@@ -54,12 +58,20 @@ def ask_service(service: Service) -> Running | None:
         return Running(
             [Check("service", "fail", problem.body["detail"], problem.body["resolution"])], is_ours=False
         )
-    checks = [Check("service", body["status"], f"runs at {service.url}")]
-    for each in body["checks"]:
-        if each["status"] != "ok":
-            title = titled(each["name"], each.get("connection"))
-            checks.append(Check("service", each["status"], f"{title} is not well", str(each.get("hint", ""))))
-    return Running(checks, is_ours=True)
+    state: State = "fail" if body["status"] == "fail" else "ok"
+    runs = Check("service", state, f"runs at {service.url}")
+    try:
+        verdict = service.get("/verdict")
+        return Running(
+            [runs, Check("verdict", verdict["state"], verdict["headline"])], is_ours=True, verdict=verdict
+        )
+    except (ServiceProblem, KeyError, TypeError):  # another key, which is told by itself; another version
+        hints = [
+            Check("service", each["status"], f"{titled(each['name'], each.get('connection'))} is not well", hint)
+            for each in body["checks"]
+            if (hint := str(each.get("hint", ""))) and each["status"] != "ok"
+        ]
+        return Running([runs, *hints], is_ours=True)
 
 
 def nobody(service: Service) -> Check:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.client import path_of
 from app.cli.options import Connection, Json, read_input
 from app.cli.output import clean, talking
+from app.ipaas.models import ids_in
 
 if TYPE_CHECKING:
     from app.cli.client import Service
@@ -32,11 +33,15 @@ def sync(  # noqa: PLR0913 - ways to name what to sync
     *,
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A file with one customer id per line; - reads standard input."),
+        typer.Option(metavar="FILE", help="A file of ids, apart by lines, blanks or commas; - is standard input."),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow it to its end.")] = True,
     follow_id: Annotated[
         str | None, typer.Option("--follow", metavar="SYNC", help="Follow a sync that was started before.")
+    ] = None,
+    continue_id: Annotated[
+        str | None,
+        typer.Option("--continue", metavar="SYNC", help="Run the rest, whatever became of its first."),
     ] = None,
     cancel_id: Annotated[
         str | None, typer.Option("--cancel", metavar="SYNC", help="Cancel what has not begun of a sync.")
@@ -48,9 +53,9 @@ def sync(  # noqa: PLR0913 - ways to name what to sync
 
     Exit code 1 when any failed or was cancelled. Ctrl-C only stops following: the service goes on.
     """
-    asked = [follow_id, cancel_id, ids or file]
+    asked = [follow_id, continue_id, cancel_id, ids or file]
     if sum(each is not None and each != [] for each in asked) != 1:
-        message = "give customer ids or --file, or else --follow or --cancel"
+        message = "give customer ids or --file, or else --follow, --continue or --cancel"
         raise typer.BadParameter(message)
     wanted = _wanted(ids or [], file) if ids or file else []
     with talking(json=as_json) as (service, out):
@@ -58,7 +63,9 @@ def sync(  # noqa: PLR0913 - ways to name what to sync
             counts = service.post(path_of("syncs", cancel_id, "cancel")).body
             _show(out, counts)
             return
-        sync_id = follow_id
+        sync_id = follow_id or continue_id
+        if continue_id is not None:
+            service.post(path_of("syncs", continue_id, "continue"))
         if sync_id is None:
             where = "" if connection is None else f"?{urlencode({'connection': connection})}"
             sync_id = service.post(f"/syncs{where}", {"customer_ids": wanted}).body["sync_id"]
@@ -85,6 +92,11 @@ def follow(service: Service, out: Output, sync_id: str) -> int:
     except KeyboardInterrupt:
         return _interrupted(service, out, sync_id)
     _show(out, counts)
+    if counts["held"] and not out.json:
+        told = f"The first one failed again, so the other {counts['held']} were left as they were."
+        out.line(
+            f"{told} To run them all the same: ipaas-stamped sync --continue {clean(sync_id)}", style="yellow"
+        )
     if counts["failed"] and not out.json:
         out.line(f"Which ones: ipaas-stamped transfers --sync {clean(sync_id)} --status failed", style="dim")
         out.line("What to do about it: ipaas-stamped errors", style="dim")
@@ -108,6 +120,8 @@ def _follow(service: Service, out: Output, sync_id: str) -> dict[str, Any]:
             done = counts["total"] - counts["remaining"]
             failed = f"{counts['failed']} failed" if counts["failed"] else ""
             about = "Waiting for the next try" if still > _STILL_SECONDS else "Transferring"
+            if counts["first"] and counts["first"]["others"]:
+                about = "Waiting for the first one"
             bar.update(task, completed=done, failed=failed, description=about)
             if not counts["remaining"]:
                 return counts
@@ -148,15 +162,14 @@ def _show(out: Output, counts: dict[str, Any]) -> None:
 
 def _wanted(ids: list[str], file: Path | None) -> list[str]:
     """Each id once, in order."""
-    lines: list[str] = []
+    text = ""
     if file is not None:
         try:
-            lines = read_input(file, "--file").decode("utf-8-sig").splitlines()
+            text = read_input(file, "--file").decode("utf-8-sig")
         except UnicodeDecodeError:
             message = f"{file} is not a text file in UTF-8"
             raise typer.BadParameter(message, param_hint="--file") from None
-    found = [each.strip() for each in (*ids, *lines)]
-    unique = list(dict.fromkeys(each for each in found if each))
+    unique = ids_in(" ".join((*ids, text)))
     if not unique:
         message = "there is no customer id"
         raise typer.BadParameter(message)

@@ -219,6 +219,7 @@ class Engine:
 
     def _changed(self, transfers: Iterable[Stored]) -> None:
         self._watchers.tell(transfers)
+        self.entry.tell(transfers)
 
     def _loaded(self, entered: Entered, progress: Progress, calls: Reservation | None) -> None:
         """Its record is in hand: the attempt goes on here, or it waits for its turn."""

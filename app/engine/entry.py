@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,7 +13,7 @@ from app.ledger import bulk
 from app.ledger.faults import DatabaseGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from app.connections import Connections
     from app.engine.pulse import Pulse
@@ -35,10 +36,16 @@ class Entry:
         self._on_entered = on_entered
         self._connections = connections
         self._wake = asyncio.Event()
+        self._pilots: set[int] = set()  # whose end the rest of a sync waits for
 
     def wake(self) -> None:
         """There is a new sync."""
         self._wake.set()
+
+    def tell(self, changed: Iterable[Stored]) -> None:
+        """These changed; if a sync waits for the end of one, it goes on."""
+        if self._pilots and any(each.seq in self._pilots and each.is_final for each in changed):
+            self.wake()
 
     async def live(self) -> None:
         """Until cancelled; what was not entered is entered after the next start."""
@@ -48,6 +55,7 @@ class Entry:
             if ended is not None:
                 self._on_entered(*ended)
                 continue
+            await self._look_for_pilots()
             await wait_at_most(self._wake, _LOOK_SECONDS)
 
     async def _enter_some(self) -> list[Stored] | None:
@@ -59,3 +67,7 @@ class Entry:
         except Exception:
             log.exception("entering a sync broke")
             return None
+
+    async def _look_for_pilots(self) -> None:
+        with suppress(DatabaseGone):
+            self._pilots = await self._database.read(bulk.pilots)

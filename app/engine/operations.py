@@ -14,7 +14,7 @@ import structlog
 
 from app.engine.callers import NotTaking, Outcome
 from app.engine.engine import Engine
-from app.ledger import bulk, reports, trail, triggers
+from app.ledger import acknowledgements, bulk, reports, trail, triggers
 from app.ledger.faults import DatabaseGone
 from app.ledger.ranks import Rank
 from app.ledger.stored import Stored, new_id
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from app.connections import Connection
     from app.ipaas.models import CustomerRecord
+    from app.ledger.acknowledgements import Acknowledgement
     from app.ledger.database import Database
     from app.ledger.reports import Filter
     from app.ledger.session import Session
@@ -84,12 +85,30 @@ class Operations:
         return await self._open("customers", connection.scope, list(dict.fromkeys(customer_ids)), by)
 
     async def count(self, wanted: Filter) -> int:
-        """How many transfers `retry_all` would run again."""
+        """How many transfers these are."""
         return await self._read(reports.count, wanted)
 
-    async def retry_all(self, wanted: Filter, by: By) -> str:
-        """Run all of these again in the background; the id of the sync to follow."""
-        return await self._open("retry", bulk.EVERY, await self._read(reports.seqs, wanted), by)
+    async def retry_all(self, wanted: Filter, by: By, *, one_first: bool = False) -> str:
+        """Run all of these again in the background; the id of the sync to follow.
+
+        `one_first`: the rest only when one has succeeded.
+        """
+        seqs = await self._read(reports.seqs, wanted)
+        return await self._open("retry", bulk.EVERY, seqs, by, one_first=one_first)
+
+    async def go_on(self, sync_id: str, by: By) -> bool:
+        """Run the rest of it all the same. False = nothing of it waits for its first."""
+        went_on = await self._write(bulk.go_on, sync_id, self.now(), by)
+        self._engine.entry.wake()
+        return went_on
+
+    async def acknowledge(self, group: str, by: By) -> Acknowledgement | None:
+        """Somebody has taken note of a group of failures. None = there is no such group."""
+        return await self._write(acknowledgements.add, group, self.now(), by)
+
+    async def unacknowledge(self, group: str, by: By) -> bool:
+        """That is taken back. False = there is no such group. Idempotent."""
+        return await self._write(acknowledgements.remove, group, self.now(), by)
 
     async def retry(self, transfer: Stored, wait_seconds: float | None, by: By) -> Outcome | None:
         """Run a failed, cancelled or waiting transfer again, now. None = it is in no such state."""
@@ -109,6 +128,16 @@ class Operations:
         for first in range(0, len(seqs), bulk.BLOCK):
             some = seqs[first : first + bulk.BLOCK]
             self._engine.settle(*await self._write(bulk.cancel_some, some, self.now()))
+
+    async def cancel_all(self, wanted: Filter, by: By) -> int:
+        """Take back all of these that have not begun, some at a time; how many. Each keeps who did it."""
+        seqs, total = await self._read(bulk.cancellable, wanted), 0
+        for first in range(0, len(seqs), bulk.BLOCK):
+            some = seqs[first : first + bulk.BLOCK]
+            changed = await self._write(bulk.cancel_some, some, self.now(), by)
+            self._engine.settle(*changed)
+            total += sum(each.seq in some for each in changed)
+        return total
 
     async def flows(self) -> list[Flow]:
         """Every connection that is served."""
@@ -160,12 +189,19 @@ class Operations:
         if not await self._read(trail.has_revealed, transfer.seq, by, now):
             await self._write(trail.note, by, "revealed", now, seq=transfer.seq)
 
-    async def _open(self, kind: bulk.Kind, scope: str, items: list[str] | list[int], by: By) -> str:
+    async def reveal_all(self, by: By) -> None:
+        """Many records are about to be exported in clear: the log says so, and the trail."""
+        log.info("records exported", who=by.who, address=by.where)
+        await self._write(trail.note, by, "exported", self.now(), subject="transfers")
+
+    async def _open(
+        self, kind: bulk.Kind, scope: str, items: list[str] | list[int], by: By, *, one_first: bool = False
+    ) -> str:
         if not self._engine.taking:
             raise NotTaking
         now = self.now()
         sync_id = new_id(now)
-        await self._write(bulk.open_sync, sync_id, scope, kind, items, now, by)
+        await self._write(bulk.open_sync, sync_id, scope, kind, items, now, by, one_first=one_first)
         self._engine.entry.wake()
         return sync_id
 

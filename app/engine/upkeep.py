@@ -1,4 +1,4 @@
-"""What is done now and then: rejections are written, and what need not be kept is deleted."""
+"""What is done now and then: rejections are written, hours closed, and what need not be kept is deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from app.ledger import retention
+from app.ledger import hours, retention
 from app.ledger.faults import DatabaseGone
 from app.ledger.tables import DAY
 
@@ -23,6 +23,7 @@ log = structlog.stdlib.get_logger("upkeep")
 
 _FLUSH_SECONDS = 5.0
 _CLEAN_EVERY_SECONDS = 3600.0
+_CLOSE_EVERY_SECONDS = 60.0
 _BATCH_PAUSE_SECONDS = 0.1
 _MOST_BUFFERED = 1000
 
@@ -64,14 +65,24 @@ class Upkeep:
         await self._in_batches(retention.forget_records, kept)
         await self._in_batches(retention.forget_rejections, kept)
         await self._in_batches(retention.forget_transfers, ids_kept)
+        await self._database.run(hours.forget, ids_kept)
+
+    async def close_hours(self) -> None:
+        """Count attempts of hours that are over, beside the writers, and keep that. Raises DatabaseGone."""
+        while closing := await self._database.read(hours.over, self._clock.now().timestamp()):
+            await self._database.run(hours.close, closing)
+            await self._clock.sleep(_BATCH_PAUSE_SECONDS)
 
     async def live(self) -> None:
         """Until cancelled."""
-        cleaned_at = float("-inf")
+        cleaned_at = closed_at = float("-inf")
         while True:
             await self._clock.sleep(_FLUSH_SECONDS)
             try:
                 await self.flush()
+                if self._clock.monotonic() - closed_at >= _CLOSE_EVERY_SECONDS:
+                    closed_at = self._clock.monotonic()
+                    await self.close_hours()
                 if self._clock.monotonic() - cleaned_at >= _CLEAN_EVERY_SECONDS:
                     cleaned_at = self._clock.monotonic()
                     await self.clean()

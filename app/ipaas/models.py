@@ -32,6 +32,12 @@ _BLANKS = " \t\r\n"
 # JSON Schema knows no stripping: between blanks, up to so many printable characters, and not only one or two dots.
 ID_PATTERN = rf"^(?![ \t\r\n]*\.{{0,2}}[ \t\r\n]*$)[ \t\r\n]*[^\x00-\x1f\x7f-\x9f]{{1,{ID_LIMIT}}}[ \t\r\n]*$"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_APART = re.compile(r"[\s,;]+")
+
+
+def ids_in(text: str) -> list[str]:
+    """Customer ids as people list them, apart by blanks, lines, commas or semicolons; each once, in order."""
+    return list(dict.fromkeys(part for part in _APART.split(text) if part))
 
 
 def _to_id(value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Many transfers under one sync, in small transactions, so that webhooks get their turn in between."""
+"""Many transfers under one sync, in small transactions, so that webhooks get their turn in between.
+
+Of a sync that sends one first, the rest is entered when that one, its pilot, has succeeded (docs/adr/0027).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import trail, triggers
 from app.ledger.ranks import Rank
-from app.ledger.tables import is_pending, sync_blocks, sync_items, syncs, transfers
+from app.ledger.tables import OPEN, PENDING, is_open, is_pending, sync_blocks, sync_items, syncs, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from app.ledger.reports import Filter
     from app.ledger.session import Session
     from app.ledger.stored import Stored
     from app.ledger.trail import By, What
@@ -23,7 +27,12 @@ if TYPE_CHECKING:
 BLOCK = 50
 EVERY = ""  # of a sync: whichever connection its transfers are of
 Kind = Literal["customers", "retry"]
-_DEEDS: dict[Kind, What] = {"customers": "sync", "retry": "re-run all"}
+_DEEDS: dict[tuple[Kind, bool], What] = {
+    ("customers", False): "sync",
+    ("retry", False): "re-run all",
+    ("retry", True): "re-run one first",
+}
+_IS_TRIED = exists().where(transfers.c.seq == syncs.c.pilot, is_open)
 
 
 def open_sync(  # noqa: PLR0913 - what a sync is made of
@@ -34,12 +43,17 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
     items: Sequence[str] | Sequence[int],
     now: float,
     by: By | None = None,
+    *,
+    one_first: bool = False,
 ) -> None:
-    """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens."""
+    """A sync whose items (customer ids, or seqs to run again) `enter_some` enters later, whatever happens.
+
+    `one_first`, of a retry: all but one wait until that has succeeded.
+    """
     if by is not None:
-        trail.note(session, by, _DEEDS[kind], now, subject=sync_id)
+        trail.note(session, by, _DEEDS[kind, one_first], now, subject=sync_id)
     values = {"id": sync_id, "connection": name, "kind": kind, "total": len(items), "created_at": now}
-    session.execute(insert(syncs).values(values))
+    session.execute(insert(syncs).values(values | {"one_first": one_first}))
     blocks = [items[first : first + BLOCK] for first in range(0, len(items), BLOCK)]
     rows = [
         {"sync_id": sync_id, "number": number, "size": len(block), "items": json.dumps(block)}
@@ -52,10 +66,12 @@ def open_sync(  # noqa: PLR0913 - what a sync is made of
 def enter_some(session: Session, now: float, fetch: Mapping[str, bool]) -> list[Stored] | None:
     """Enter a few items of the oldest sync that has some left; what that ended.
 
-    `fetch`: by the scopes that are served. None = no sync of theirs has any left, or another replica is at it.
+    `fetch`: by the scopes that are served. None = no sync of theirs has any left that may go on, or another
+    replica is at it.
     """
     left = select(func.min(sync_blocks.c.sync_id)).join(syncs, syncs.c.id == sync_blocks.c.sync_id)
-    oldest = left.where(syncs.c.connection.in_([EVERY, *fetch])).scalar_subquery()
+    may_go_on = syncs.c.held_at.is_(None) & not_(syncs.c.one_first & _IS_TRIED)
+    oldest = left.where(syncs.c.connection.in_([EVERY, *fetch]), may_go_on).scalar_subquery()
     wanted = select(syncs).where(syncs.c.id == oldest).with_for_update(skip_locked=True)
     sync = session.execute(wanted).mappings().one_or_none()
     mine = sync_blocks.c.sync_id == (sync["id"] if sync else None)
@@ -63,19 +79,56 @@ def enter_some(session: Session, now: float, fetch: Mapping[str, bool]) -> list[
     block = session.execute(first).mappings().one_or_none()
     if sync is None or block is None:
         return None
-    chunk = json.loads(block["items"])
+    one_first, status = sync["one_first"], _status_of(session, sync["pilot"])
+    if one_first and (sync["held_at"] is not None or status in OPEN):
+        return None  # another replica was at it meanwhile
+    if one_first and status in {"failed", "cancelled"}:
+        session.execute(update(syncs).where(syncs.c.id == sync["id"]).values(held_at=now))
+        return []
+    one_first = one_first and status != "succeeded"  # a pilot that was skipped tells nothing: the next one goes
+    chunk, rest = json.loads(block["items"]), list[int]()
     if sync["kind"] == "customers":
         scope = sync["connection"]
         entered = _add_customers(session, scope, chunk, now, fetch=fetch[scope])
+    elif one_first:
+        entered, rest = _rerun_one(session, chunk, now, fetch)
     else:
         entered = _rerun_all(session, chunk, now, fetch)
-    session.execute(delete(sync_blocks).where(mine, sync_blocks.c.number == block["number"]))
-    _add_items(session, sync["id"], [each.transfer.seq for each in entered])
-    left_out = len(chunk) - len(entered)
-    if left_out:
-        fewer = update(syncs).where(syncs.c.id == sync["id"])
-        session.execute(fewer.values(total=sync["total"] - left_out))
+    this = sync_blocks.c.number == block["number"]
+    if rest:
+        fewer = update(sync_blocks).where(mine, this)
+        session.execute(fewer.values(items=json.dumps(rest), size=len(rest)))
+    else:
+        session.execute(delete(sync_blocks).where(mine, this))
+    seqs = [each.transfer.seq for each in entered]
+    _add_items(session, sync["id"], seqs)
+    left_out = len(chunk) - len(rest) - len(entered)
+    changed = {"one_first": one_first, "total": sync["total"] - left_out}
+    changed["pilot"] = seqs[-1] if one_first and seqs else sync["pilot"]
+    session.execute(update(syncs).where(syncs.c.id == sync["id"]).values(changed))
     return [ended for each in entered for ended in each.ended]
+
+
+def pilots(session: Session) -> set[int]:
+    """The seqs of transfers whose end others wait for."""
+    waits = exists().where(sync_blocks.c.sync_id == syncs.c.id)
+    found = select(syncs.c.pilot).where(waits, syncs.c.one_first, syncs.c.held_at.is_(None))
+    return {seq for seq in session.execute(found).scalars() if seq is not None}
+
+
+def go_on(session: Session, sync_id: str, now: float, by: By) -> bool:
+    """Enter the rest, whatever becomes of its pilot. False = nothing of it waits for one."""
+    waits = exists().where(sync_blocks.c.sync_id == syncs.c.id)
+    mine = update(syncs).where(syncs.c.id == sync_id, syncs.c.one_first, waits)
+    if not session.execute(mine.values(one_first=False, held_at=None)).rowcount:
+        return False
+    trail.note(session, by, "the rest all the same", now, subject=sync_id)
+    return True
+
+
+def _status_of(session: Session, seq: int | None) -> str | None:
+    """None = there is none, or its time is over."""
+    return session.execute(select(transfers.c.status).where(transfers.c.seq == seq)).scalar()
 
 
 def _add_customers(
@@ -99,6 +152,18 @@ def _rerun_all(
     return [each for each in entered if each is not None]
 
 
+def _rerun_one(
+    session: Session, chunk: Sequence[int], now: float, fetch: Mapping[str, bool]
+) -> tuple[list[triggers.Entered], list[int]]:
+    """The same, but only until one is under way; and what is left of them."""
+    entered: list[triggers.Entered] = []
+    for place, seq in enumerate(chunk, 1):
+        entered += _rerun_all(session, [seq], now, fetch)
+        if entered and not entered[-1].transfer.is_final:
+            return entered, [*chunk[place:]]
+    return entered, []
+
+
 def close_sync(session: Session, sync_id: str, now: float, by: By | None = None) -> list[int]:
     """Enter nothing more of it; those of its transfers that have not begun, for `cancel_some`. Idempotent."""
     mark = update(syncs).where(syncs.c.id == sync_id, syncs.c.cancelled_at.is_(None))
@@ -114,9 +179,16 @@ def close_sync(session: Session, sync_id: str, now: float, by: By | None = None)
     return list(session.execute(open_items).scalars())
 
 
-def cancel_some(session: Session, seqs: Sequence[int], now: float) -> list[Stored]:
+def cancellable(session: Session, wanted: Filter) -> list[int]:
+    """Those that have not begun, in an order in which no two of these calls wait for each other."""
+    columns = transfers.c
+    found = select(columns.seq).where(*wanted.clauses(), columns.status.in_(PENDING))
+    return list(session.execute(found.order_by(columns.connection, columns.customer_id, columns.seq)).scalars())
+
+
+def cancel_some(session: Session, seqs: Sequence[int], now: float, by: By | None = None) -> list[Stored]:
     """Cancel those of a few that have not begun yet; them, and what is wanted again for it."""
-    cancelled = (triggers.cancel(session, seq, now) for seq in seqs)
+    cancelled = (triggers.cancel(session, seq, now, by) for seq in seqs)
     return [transfer for each in cancelled if each is not None for transfer in each]
 
 

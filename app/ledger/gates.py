@@ -181,10 +181,11 @@ def survey(
 def waiting(session: Session, connections: Collection[str]) -> dict[str, dict[Rank, int]]:
     """By connection: how many transfers of each rank have not begun, or are still to be entered."""
     mine = transfers.c.connection
-    counts = select(mine, transfers.c.rank, func.count()).where(mine.in_(connections), is_pending)
+    counts = select(mine, transfers.c.rank, func.count()).where(is_pending)  # few, whosever they are
     found: dict[str, dict[Rank, int]] = {each: dict.fromkeys(Rank, 0) for each in connections}
     for connection, rank, count in session.execute(counts.group_by(mine, transfers.c.rank)):
-        found[connection][Rank(rank)] += count
+        if connection in found:
+            found[connection][Rank(rank)] += count
     left = select(syncs.c.connection, func.sum(sync_blocks.c.size)).join(
         syncs, syncs.c.id == sync_blocks.c.sync_id
     )

@@ -1,16 +1,28 @@
-"""Which failures are alike: by error, Stamped.io's status, and the message without what varies in it. Pure."""
+"""Which failures are alike: by error, Stamped.io's status, and the message without what varies in it. Pure.
+
+And what mends them, by the class that the table of statuses has for them.
+"""
 
 from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from app.error_catalog import CATALOG, Slug
+from app.error_catalog import said
+from app.outbound.status_table import Kind
 
 if TYPE_CHECKING:
     from app.attempt import Failure
 
+Tag = Literal["keys", "data", "passes"]
+_TAGS: Final[dict[Kind, Tag]] = {
+    Kind.DENIED: "keys",
+    Kind.REFUSED: "data",
+    Kind.THROTTLED: "passes",
+    Kind.UNAVAILABLE: "passes",
+    Kind.TIMEOUT: "passes",
+}
 VARIES: Final = "…"  # what the redaction leaves of names, too
 _DIGITS = 12
 _HEAD = re.compile(r"HTTP status \d{3}(?!\w)")  # our own words, which no other status is alike
@@ -33,6 +45,11 @@ _SEVERAL = re.compile(r"…(?:[\s.,:/+#%*-]{0,3}…)+")
 _ENDS = ".:!?…"
 
 
+def tag_of(failure: Failure) -> Tag:
+    """What mends it: new keys, other data, or time alone."""
+    return _TAGS[Kind.of(failure.status, retryable=failure.retryable)]
+
+
 def group_of(failure: Failure) -> str:
     """Names those that are alike."""
     kind = failure.stamped.status or f"answered {failure.status}"
@@ -42,12 +59,11 @@ def group_of(failure: Failure) -> str:
 
 def alike(slug: str | None, detail: str | None) -> str:
     """What those of a group say after the sentence that is documented for their error; that one, if it is all."""
-    sentence = CATALOG[Slug(slug)].sentence if slug in set(Slug) else ""
-    said = " ".join((detail or "").removeprefix(sentence).split()) or sentence
-    head = _HEAD.match(said)
+    message = said(slug, detail)
+    head = _HEAD.match(message)
     if head is None:
-        return normalised(said)
-    rest = said[head.end() :]
+        return normalised(message)
+    rest = message[head.end() :]
     return head[0] + (" " if rest.startswith(" ") else "") + normalised(rest)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, exists, insert, select, update
 
-from app.ledger.tables import attempts, rejections, sync_blocks, sync_items, syncs, trail, transfers
+from app.ledger.tables import acknowledged, attempts, rejections, sync_blocks, sync_items, syncs, trail, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,10 @@ def forget_records(session: Session, before: float) -> int:
 
 
 def forget_transfers(session: Session, before: float) -> int:
-    """Whole transfers, their attempts, what people did to them, and syncs that have none left."""
+    """Whole transfers, their attempts, what people did to them, and syncs that have none left.
+
+    So does what somebody took note of as long ago.
+    """
     past = (transfers.c.created_at < before, transfers.c.finished_at < before)  # the former has the index
     old = list(session.execute(_some(transfers.c.seq, *past).order_by(transfers.c.created_at)).scalars())
     session.execute(delete(attempts).where(attempts.c.transfer_seq.in_(old)))
@@ -41,7 +44,10 @@ def forget_transfers(session: Session, before: float) -> int:
     session.execute(delete(trail).where(trail.c.seq.in_(of_none)))
     session.execute(delete(transfers).where(transfers.c.seq.in_(old)))
     entered = exists().where(sync_items.c.sync_id == syncs.c.id)
+    held = select(syncs.c.id).where(syncs.c.held_at < before)
+    session.execute(delete(sync_blocks).where(sync_blocks.c.sync_id.in_(held)))
     unentered = exists().where(sync_blocks.c.sync_id == syncs.c.id)
+    session.execute(delete(acknowledged).where(acknowledged.c.at < before))
     session.execute(delete(syncs).where(syncs.c.created_at < before, ~entered, ~unentered))
     return len(old)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from app.attempt import Failure
 
-MAX_TRIES = 6
+MAX_TRIES: Final = 6
 _JITTER = 0.1
 _VERIFY_AFTER = 2.5  # time-outs of a call; two to four are promised, and the dispatcher looks every second
 
@@ -21,6 +21,18 @@ def retry_at(tries: int, failure: Failure, now: float, unit_seconds: float, chan
         return None
     pause = max(unit_seconds * tries * (tries + 1), failure.retry_after or 0.0)
     return now + pause * (1 + _JITTER * chance)
+
+
+def tries_ahead(tries: int, next_at: float, unit_seconds: float) -> list[tuple[int, float]]:
+    """The numbers of the tries that are left after `tries` failed ones, and when each is due at the earliest.
+
+    The first is due at `next_at`; with the last one the service gives up. Retry-After may put them off.
+    """
+    ahead, at = [], next_at
+    for number in range(tries + 1, MAX_TRIES + 1):
+        ahead.append((number, at))
+        at += unit_seconds * number * (number + 1)
+    return ahead
 
 
 def verify_at(unanswered_at: float, timeout_seconds: float) -> float:

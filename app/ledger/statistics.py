@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import distinct, func, literal, select, true, union_all
+from sqlalchemy import Integer, cast, distinct, func, select
 
 from app.ledger.grouping import alike
-from app.ledger.reports import LISTED, NO_SEQ, seq_since
-from app.ledger.stored import Stored, load_failure
-from app.ledger.tables import FINAL, OPEN, attempts, is_oldest, is_open, sync_items, syncs, transfers
+from app.ledger.reports import LISTED, is_of, where
+from app.ledger.stored import Stored
+from app.ledger.tables import attempts, is_oldest, is_open, sync_items, syncs, transfers
+from app.outbound.noting import CANCELLED, METERED, load
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import ColumnElement, RowMapping, Subquery
 
-    from app.attempt import Failure
     from app.ledger.reports import Filter
     from app.ledger.session import Session
+    from app.outbound.noting import Call
 
-HOUR: Final = 3600
 FAILURES_GROUPED: Final = 100_000  # the newest; an hour of a broken key must not slow down the page about it
+TREND_PARTS: Final = 24
 _NEWEST = 10_000
 _RECENT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class LastAnswer:
-    """What Stamped.io said last: `failure` None = what was asked for was done."""
-
-    at: float
-    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,8 @@ class FailureGroup:
     customers: int
     first_at: float
     last_at: float
+    trend: tuple[int, ...] = ()
+    """How many of them were received in each part of the time that was asked for."""
 
     @property
     def message(self) -> str:
@@ -58,55 +55,25 @@ class FailureGroup:
         return alike(self.newest.error, self.newest.reason)
 
 
-def per_hour(session: Session, first_hour: int, hours: int) -> dict[tuple[int, str], int]:
-    """How many transfers were received, by hour (its begin, seconds since 1970) and status.
-
-    Hours are turned into places in the order of receipt first: the index on status and place then counts without
-    looking at a single row.
-    """
-    begins = [first_hour + number * HOUR for number in range(hours)]
-    places = session.execute(select(*(seq_since(begin) for begin in begins))).one()
-    ends = [*places[1:], None]
-    spans = [
-        (begin, place, NO_SEQ if end is None else end)
-        for begin, place, end in zip(begins, places, ends, strict=True)
-        if place is not None
-    ]
-    if not spans:
-        return {}
-    span = union_all(*(_row(begin=begin, place=place, end=end) for begin, place, end in spans)).cte("span")
-    kind = union_all(*(_row(status=status) for status in (*OPEN, *FINAL))).cte("kind")
-    total = (
-        select(func.count())
-        .where(
-            transfers.c.status == kind.c.status,
-            transfers.c.seq >= span.c.place,
-            transfers.c.seq < span.c.end,
-        )
-        .correlate(span, kind)
-        .scalar_subquery()
-    )
-    counted = session.execute(select(span.c.begin, kind.c.status, total).select_from(span.join(kind, true())))
-    return {(begin, status): number for begin, status, number in counted if number}
-
-
 def is_empty(session: Session) -> bool:
     """Whether no transfer is stored."""
     return session.execute(select(transfers.c.seq).limit(1)).first() is None
 
 
-def oldest_open(session: Session) -> OldestOpen | None:
-    """None = every transfer has ended."""
-    total = session.execute(select(func.count()).select_from(transfers).where(is_open)).scalar_one()
+def oldest_open(session: Session, connection: str = "") -> OldestOpen | None:
+    """Of one connection, or of all. None = every transfer has ended."""
+    mine = (is_open, is_of(transfers.c.connection, connection)) if connection else (is_open,)
+    total = session.execute(select(func.count()).select_from(transfers).where(*mine)).scalar_one()
     if not total:
         return None
-    oldest = select(transfers.c.id, transfers.c.created_at).where(is_oldest()).order_by(transfers.c.created_at)
+    among = mine if connection else (is_oldest(),)
+    oldest = select(transfers.c.id, transfers.c.created_at).where(*among).order_by(transfers.c.created_at)
     row = session.execute(oldest.limit(1)).one_or_none()
     return OldestOpen(row.id, row.created_at, total) if row else None
 
 
-def last_webhook(session: Session) -> float | None:
-    """When the last notification came, if it is among the newest transfers."""
+def last_webhook(session: Session, connection: str = "") -> float | None:
+    """When the last notification came, if it is among the newest transfers, of one connection or of all."""
     newest = select(func.max(transfers.c.seq)).scalar_subquery()
     statement = (
         select(transfers.c.created_at)
@@ -114,40 +81,29 @@ def last_webhook(session: Session) -> float | None:
         .order_by(transfers.c.seq.desc())
         .limit(1)
     )
+    if connection:
+        statement = statement.where(is_of(transfers.c.connection, connection))
     return session.execute(statement).scalar()
 
 
-def last_answer(session: Session) -> LastAnswer | None:
-    """By the newest attempts in which Stamped.io was asked. None = there is none among them."""
-    finished = (transfers.c.record.is_not(None), transfers.c.finished_at.is_not(None))
-    by_receipt = select(transfers.c.seq).order_by(transfers.c.seq.desc()).limit(_RECENT).subquery()
-    by_end = (
-        select(transfers.c.seq).where(*finished).order_by(transfers.c.finished_at.desc()).limit(_RECENT).subquery()
-    )
-    recent = union_all(select(by_receipt.c.seq), select(by_end.c.seq)).subquery()
-    statement = (
-        select(attempts.c.finished_at, attempts.c.outcome, attempts.c.failure)
-        .where(attempts.c.transfer_seq.in_(select(recent.c.seq)))
-        .order_by(attempts.c.finished_at.desc(), attempts.c.transfer_seq.desc())
-        .limit(_RECENT)
-    )
-    for row in session.execute(statement):
-        failure = load_failure(row.failure)
-        if row.outcome == "succeeded" or (failure is not None and failure.stamped.operation is not None):
-            return LastAnswer(row.finished_at, failure)
-    return None
+def last_answer(session: Session, connection: str = "") -> Call | None:
+    """The newest call to Stamped.io, of whatever kind. None = there is none in the newest attempts."""
+    called = (attempts.c.calls != "[]",)
+    newest = select(attempts).where(*called).order_by(attempts.c.finished_at.desc())
+    if connection:
+        lately = newest.limit(_NEWEST).subquery()
+        whose = select(transfers.c.connection).where(transfers.c.seq == lately.c.transfer_seq).scalar_subquery()
+        newest = select(lately).where(is_of(whose, connection)).order_by(lately.c.finished_at.desc())
+    recent = newest.limit(_RECENT).subquery()
+    made = chain.from_iterable(load(calls) for calls in session.execute(select(recent.c.calls)).scalars())
+    answers = [call for call in made if call.system == METERED and call.outcome != CANCELLED]
+    return max(answers, key=lambda call: call.started_at + call.seconds, default=None)
 
 
 def failed_groups(session: Session, wanted: Filter, limit: int) -> list[FailureGroup]:
-    """Failed ones that are alike, the most frequent first."""
+    """Failed ones that are alike, the most frequent first; `wanted` has both ends."""
     columns = transfers.c
-    failed = (
-        select(columns.failure_group, columns.seq, columns.finished_at, columns.connection, columns.customer_id)
-        .where(*wanted.clauses(), columns.failure_group.is_not(None))
-        .order_by(columns.seq.desc())
-        .limit(FAILURES_GROUPED)
-        .subquery()
-    )
+    failed = _failed(session, wanted)
     found = (
         select(
             func.count().label("total"),
@@ -164,13 +120,43 @@ def failed_groups(session: Session, wanted: Filter, limit: int) -> list[FailureG
     statement = select(*LISTED, found).select_from(transfers).join(found, found.c.newest == columns.seq)
     rows = session.execute(statement.order_by(found.c.total.desc(), found.c.newest.desc())).mappings()
     own = [column.name for column in transfers.columns]
+    trends = _trends(session, wanted)
     return [
         FailureGroup(
             Stored.of({name: row[name] for name in own}),
-            *(row[name] for name in ("total", "customers", "first_at", "last_at")),
+            row["total"],
+            row["customers"],
+            row["first_at"],
+            row["last_at"],
+            tuple(trends[row["failure_group"]]),
         )
         for row in rows
     ]
+
+
+def _failed(session: Session, wanted: Filter) -> Subquery:
+    columns = transfers.c
+    names = ("failure_group", "seq", "created_at", "finished_at", "connection", "customer_id")
+    return (
+        select(*(columns[name] for name in names))
+        .where(*where(session, wanted), columns.failure_group.is_not(None))
+        .order_by(columns.seq.desc())
+        .limit(FAILURES_GROUPED)
+        .subquery()
+    )
+
+
+def _trends(session: Session, wanted: Filter) -> dict[str, list[int]]:
+    """By group: how many were received in each part of this time."""
+    since, until = wanted.since or 0.0, wanted.until or 0.0
+    failed, seconds = _failed(session, wanted), max(math.ceil((until - since) / TREND_PARTS), 1)
+    part = cast(failed.c.created_at - since, Integer) // seconds  # whole numbers: both databases cut alike
+    found: dict[str, list[int]] = {}
+    for group, number, total in session.execute(
+        select(failed.c.failure_group, part, func.count()).group_by(failed.c.failure_group, part)
+    ):
+        found.setdefault(group, [0] * TREND_PARTS)[min(max(number, 0), TREND_PARTS - 1)] += total
+    return found
 
 
 def recent_syncs(session: Session, limit: int) -> list[RowMapping]:
@@ -195,7 +181,3 @@ def sync_transfers(
         .limit(limit)
     )
     return [Stored.of(row) for row in session.execute(statement).mappings()]
-
-
-def _row(**values: float | str) -> Any:
-    return select(*(literal(value).label(name) for name, value in values.items()))

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
 
 metadata = MetaData()
 
@@ -125,16 +125,23 @@ def is_oldest() -> ColumnElement[bool]:
     return transfers.c.seq.in_(union_all(*firsts))
 
 
+def each_value(column: Column[Any], *among: ColumnElement[bool]) -> Select[Any]:
+    """Every value that there is, once: a step in the column's index for each, which is of these rows."""
+    first = select(func.min(column).label("value")).where(*among).cte(f"{column.name}_values", recursive=True)
+    following = select(func.min(column)).where(column > first.c.value, *among).correlate(first).scalar_subquery()
+    found = first.union_all(select(following).where(first.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None))
+
+
 def on_any_day() -> ColumnElement[bool]:
     """All of them, said so that an index by day is of use."""
-    day = transfers.c.day
-    first = select(func.min(day).label("day")).cte("days", recursive=True)
-    following = select(func.min(day)).where(day > first.c.day).correlate(first).scalar_subquery()
-    days = first.union_all(select(following).where(first.c.day.is_not(None)))
-    return day.in_(select(days.c.day).where(days.c.day.is_not(None)))
+    return transfers.c.day.in_(each_value(transfers.c.day))
 
 
 is_loading = literal_column("loading", Boolean)
+# True of all, and said by lists and the verdict only. Else a plan that PostgreSQL made for the hot path while the
+# table was empty would take their index, and keep it for ever.
+is_listed = transfers.c.created_at > literal_column("0")
 
 
 def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any], unique: bool = False) -> None:
@@ -167,6 +174,8 @@ _some(
     transfers.c.next_attempt_at,
 )
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
+_some("ix_transfers_connection", is_listed, transfers.c.connection, transfers.c.seq)
+_some("ix_transfers_arrival", is_listed, transfers.c.connection, transfers.c.trigger, transfers.c.created_at)
 for _name, _column in (
     ("ix_transfers_error", transfers.c.error),
     ("ix_transfers_group", transfers.c.failure_group),
@@ -196,6 +205,21 @@ attempts = Table(
     Column("calls", Text, nullable=False, server_default="[]"),  # JSON: by noting.dump
 )
 
+Index("ix_attempts_finished", attempts.c.finished_at)
+
+# How attempts ended in an hour that is over: counted once (docs/adr/0024).
+hours = Table(
+    "hours",
+    metadata,
+    Column("connection", String, primary_key=True),  # "" = of all together; there for each hour that is counted
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # its begin
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("recovered", Integer, nullable=False),  # failed ones whose transfer has succeeded since
+    Column("put_off", Integer, nullable=False),
+    Column("took", Text, nullable=False),  # JSON: how many by duration, as Tally has it
+)
+
 syncs = Table(
     "syncs",
     metadata,
@@ -205,6 +229,9 @@ syncs = Table(
     Column("total", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("cancelled_at", Float),
+    Column("one_first", Boolean, nullable=False),  # the rest waits until one has succeeded (docs/adr/0027)
+    Column("pilot", BigInteger),  # the seq of the last one that went first
+    Column("held_at", Float),  # the pilot has failed: the rest is left as it was
 )
 
 # what is still to be entered
@@ -238,6 +265,15 @@ rejections = Table(
 )
 Index("ix_rejections_at", rejections.c.at)
 
+# Groups of failures that somebody has taken note of; what fails later has come back.
+acknowledged = Table(
+    "acknowledged",
+    metadata,
+    Column("failure_group", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+)
+
 # What people did, for one transfer or for a subject such as a sync; its transfers are found by `sync_items`.
 trail = Table(
     "trail",
@@ -269,6 +305,18 @@ gates = Table(
     Column("probes", Integer, nullable=False),
     Column("paused_at", Float),
     Column("reason", Text),
+)
+
+# Which troubles were told by alerts, over all replicas together; times are seconds since 1970 (app/alerts).
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("connection", String, primary_key=True),  # empty = none's own
+    Column("code", String, primary_key=True),
+    Column("begun_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("told_at", Float),
+    Column("is_open", Boolean, nullable=False),  # told, and its end is not told yet
 )
 
 replicas = Table(

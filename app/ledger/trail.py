@@ -14,7 +14,21 @@ if TYPE_CHECKING:
 
     from app.ledger.session import Session
 
-What = Literal["re-run", "cancelled", "revealed", "sync", "sync cancelled", "re-run all", "paused", "resumed"]
+What = Literal[
+    "re-run",
+    "cancelled",
+    "revealed",
+    "sync",
+    "sync cancelled",
+    "re-run all",
+    "re-run one first",
+    "the rest all the same",
+    "paused",
+    "resumed",
+    "acknowledged",
+    "unacknowledged",
+    "exported",
+]
 Via = Literal["api", "page"]
 _STILL_SECONDS: Final = 3600.0  # whoever looks at a record time and again is noted once
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.api.security import address_of
-from app.monitoring.guard import HOME, form_of, go_to, is_browser, is_https, not_found
+from app.monitoring.guard import HOME, KEPT, ask_again, form_of, go_to, is_browser, is_https, not_found
 from app.monitoring.rendering import STATIC
 from app.monitoring.sessions import COOKIE, SESSION_SECONDS
 
@@ -52,22 +52,27 @@ def session_routes(router: APIRouter, pages: Pages, sessions: Sessions, guesses:
         target = _own_page(request.query_params.get("next", ""))
         if sessions.read(request.cookies.get(COOKIE, "")) is not None:
             return go_to(target)
-        return pages.show(request, "login.html", target=target, fault=None)
+        return pages.show(request, "login.html", target=target, fault=None, kept=[])
 
     @router.post("/login")
     async def sign_in(request: Request) -> Response:
         form = form_of(request)
         target = _own_page(form.get("next", ""))
+        kept = [(name, value) for name, value in request.state.fields if name.startswith(KEPT)]
         address = address_of(request)
         cookie = sessions.sign_in(form.get("key", "").strip())
         if cookie is None:
             await guesses.wrong(address, "page")
             log.warning("sign-in refused", reason="wrong key", address=address)
             fault = "This is no key for these pages. They open with one of OPERATOR_API_KEY or VIEWER_API_KEY."
-            return pages.show(request, "login.html", HTTPStatus.FORBIDDEN, target=target, fault=fault)
-        session = sessions.read(cookie)
+            status = HTTPStatus.FORBIDDEN
+            return pages.show(request, "login.html", status, target=target, fault=fault, kept=kept)
+        request.state.session = session = sessions.read(cookie)
         log.info("signed in", who=session.who.name if session else None, address=address)
-        response = go_to(target)
+        response: Response = go_to(target)
+        if kept and session and session.who.acts:
+            fields = [(name.removeprefix(KEPT), value) for name, value in kept]
+            response = ask_again(request, pages, target, fields)
         response.set_cookie(
             COOKIE, cookie, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_https(request)
         )

@@ -23,11 +23,24 @@ if TYPE_CHECKING:
     from app.monitoring.sessions import Session, Sessions
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+    Fields = list[tuple[str, str]]
 
 HOME: Final = "/monitoring"
 FORM_LIMIT: Final = 1024 * 1024
-_OPEN_FORM_LIMIT: Final = 16 * 1024  # of who is not signed in
+_OPEN_FORM_LIMIT: Final = FORM_LIMIT + 16 * 1024  # a sign-in hands on what was entered before
+KEPT: Final = "kept."  # before the names of those fields
 READS: Final = "reads"  # the tag of a form that changes nothing
+_ENDED: Final = "Your session has ended, and nothing was done. Sign in again: what you had entered is kept."
+_WRITTEN: Final = {  # what people write themselves; the rest of a form goes along unseen
+    "customer_ids": "iPaaS.com customer ids",
+    "customer_id": "Customer id",
+    "tracking_guid": "Tracking GUID",
+    "connection": "Connection",
+    "reason": "Reason",
+    "email": "E-mail",
+    "since": "Received from (UTC)",
+    "until": "Received before (UTC)",
+}
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _HEADERS = {
     "Content-Security-Policy": (
@@ -107,7 +120,8 @@ def open_route(pages: Pages) -> type[APIRoute]:
 
             async def answer(request: Request) -> Response:
                 if request.method == "POST":
-                    request.state.form = await _read_form(request, _OPEN_FORM_LIMIT)
+                    request.state.fields = await _read_form(request, _OPEN_FORM_LIMIT)
+                    request.state.form = dict(request.state.fields)
                 return await handle(request)
 
             async def guarded(request: Request) -> Response:
@@ -129,7 +143,7 @@ def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
             async def answer(request: Request) -> Response:
                 session = sessions.read(request.cookies.get(COOKIE, ""))
                 if session is None:
-                    return _to_sign_in(request)
+                    return await _to_sign_in(request, pages)
                 request.state.session = session
                 if request.method == "POST":
                     if acts and not session.who.acts:
@@ -138,13 +152,10 @@ def guarded_route(pages: Pages, sessions: Sessions) -> type[APIRoute]:
                             "This key only looks",
                             "Nothing was done. Sign in with a key of OPERATOR_API_KEY to act.",
                         )
-                    form = await _read_form(request, FORM_LIMIT)
+                    fields = await _read_form(request, FORM_LIMIT)
+                    form = dict(fields)
                     if not sessions.is_form_of(session, form.pop("form_token", "")):
-                        raise PageFault(
-                            HTTPStatus.FORBIDDEN,
-                            "This form is not valid any more",
-                            "Nothing was done. Open the page again and repeat what you did.",
-                        )
+                        return ask_again(request, pages, request.url.path, fields, HTTPStatus.FORBIDDEN)
                     request.state.form = form
                 return await handle(request)
 
@@ -181,9 +192,23 @@ def _fault_page(request: Request, pages: Pages, fault: PageFault) -> Response:
     return response
 
 
-def _to_sign_in(request: Request) -> Response:
-    """A script is told to go there, so that it does not swap a sign-in form into a page."""
+def ask_again(request: Request, pages: Pages, path: str, fields: Fields, status: int = HTTPStatus.OK) -> Response:
+    """What somebody had entered in a form that did nothing, to be sent to this page of ours once more."""
+    entered = [(name, value) for name, value in fields if name != "form_token"]
+    return pages.show(request, "again.html", status, target=path, fields=entered, written=_WRITTEN)
+
+
+async def _to_sign_in(request: Request, pages: Pages) -> Response:
+    """A script is told to go there, so that it does not swap a sign-in form into a page.
+
+    A form is kept in the page to sign in on, for nothing of it may stand in an address.
+    """
     wanted = request.url.path
+    if request.method == "POST":
+        fields = await _read_form(request, FORM_LIMIT)
+        kept = [(KEPT + name, value) for name, value in fields if name != "form_token"]
+        if kept:
+            return pages.show(request, "login.html", target=wanted, fault=_ENDED, kept=kept)
     if request.method == "GET" and request.url.query:
         wanted += f"?{request.url.query}"
     path = f"/login?next={quote(wanted, safe='/')}"
@@ -192,8 +217,8 @@ def _to_sign_in(request: Request) -> Response:
     return go_to(path)
 
 
-async def _read_form(request: Request, limit: int) -> dict[str, str]:
-    """The last value of each field. Raises PageFault for a form of another site and for what is no form."""
+async def _read_form(request: Request, limit: int) -> Fields:
+    """Raises PageFault for a form of another site and for what is no form."""
     if not _from_here(request):
         raise PageFault(HTTPStatus.FORBIDDEN, "This form comes from elsewhere", "Nothing was done.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -210,7 +235,7 @@ async def _read_form(request: Request, limit: int) -> dict[str, str]:
                 headers={"Connection": "close"},
             )
     _refuse_nul(b"%00" in raw or b"\0" in raw)
-    return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+    return parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def _refuse_nul(found: bool) -> None:  # noqa: FBT001 - its only argument

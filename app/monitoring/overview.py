@@ -1,4 +1,4 @@
-"""Monitoring: is it healthy, what went through in the last day, and who spoke last."""
+"""Monitoring: is it healthy, what was tried and how it went, and who spoke last."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.ledger import reports, statistics
+from app.ledger import hours, reports, statistics
 from app.ledger.reports import Filter
-from app.ledger.statistics import HOUR
-from app.monitoring.chart import draw
+from app.ledger.tables import DAY
+from app.monitoring.chart import Span, draw
 from app.monitoring.connections import CONNECTIONS
-from app.monitoring.guard import PageFault, origin_of
+from app.monitoring.guard import HOME, PageFault, go_to, origin_of
+from app.monitoring.ranges import WINDOWS, Range, unreadable
+from app.monitoring.transfers import connection_of
+from app.monitoring.verdict import deed_of
 
 if TYPE_CHECKING:
     from app.health import Check, State
     from app.ledger.session import Session
-    from app.ledger.statistics import LastAnswer, OldestOpen
+    from app.ledger.statistics import OldestOpen
     from app.ledger.stored import Stored
+    from app.ledger.tallies import Tally
+    from app.monitoring.chart import Chart
     from app.monitoring.site import Site
+    from app.outbound.noting import Call
 
-_HOURS = 24
+_WINDOWS: Final = ("24h", "7d", "30d")
+_FARTHEST_DAYS = 366
 _KEPT_SECONDS = 4.0  # a page that reloads itself must not count anew for each of its readers
 _FAILURES_SHOWN = 5
 
@@ -61,31 +68,34 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What was counted at `at`."""
+    """What was counted at `at`, of one connection or of all; `chart` of a range of time, the rest as it is now."""
 
     at: float
-    first_hour: int
-    per_hour: dict[tuple[int, str], int]
+    chart: Chart
     open: OldestOpen | None
     last_webhook: float | None
-    last_answer: LastAnswer | None
+    last_answer: Call | None
     failures: list[Stored]
     empty: bool
 
-    def total(self, *statuses: str) -> int:
-        """In the last day, of these statuses; of all without any."""
-        return sum(total for (_, status), total in self.per_hour.items() if not statuses or status in statuses)
-
     @property
-    def success_rate(self) -> float | None:
-        """Succeeded of those that succeeded or failed; None without any."""
-        good, bad = self.total("succeeded"), self.total("failed")
-        return good / (good + bad) if good + bad else None
+    def total(self) -> Tally:
+        """Of all that is drawn."""
+        return self.chart.total
 
 
 def overview_routes(router: APIRouter, site: Site) -> None:
     """Add the page that opens first."""
-    kept: list[Numbers] = []
+    kept: dict[tuple[str, Range], Numbers] = {}
+
+    async def numbers_of(connection: str, chosen: Range) -> Numbers:
+        """Of a few seconds ago at most."""
+        now, key = site.now(), (connection, chosen)
+        for each in [each for each, old in kept.items() if not 0 <= now - old.at < _KEPT_SECONDS or old.empty]:
+            del kept[each]
+        if key not in kept:
+            kept[key] = await site.database.read(_count, now, connection, _span(chosen, now))
+        return kept[key]
 
     @router.get("")
     async def overview(request: Request) -> Response:
@@ -93,34 +103,56 @@ def overview_routes(router: APIRouter, site: Site) -> None:
         if any(check.name == "database" and check.status == "fail" for check in found.checks):
             hints = " ".join(check.hint for check in found.checks if check.status != "ok" and check.hint)
             raise PageFault(HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", hints)
-        if not kept or not 0 <= site.now() - kept[0].at < _KEPT_SECONDS or kept[0].empty:
-            kept[:] = [await site.database.read(_count, site.now())]
-        numbers = kept[0]
+        chosen, connection = Range.of(request.query_params, _WINDOWS[0]), connection_of(request)
+        numbers = await numbers_of(connection, chosen)
+        site.alerts.page = f"{origin_of(request)}{HOME}"
+        served = site.connections.get(connection)
+        verdict = await site.judge.verdict(served.id if served else None)
         return site.pages.show(
             request,
             "overview.html",
             numbers=numbers,
+            chosen=chosen,
+            windows=_WINDOWS,
+            kept={"connection": connection},
             paused=[
-                (each, pause) for each in site.connections if (pause := site.engine.gates.at(each.scope).pause())
+                (each, pause)
+                for each in site.connections
+                if connection in {"", each.id} and (pause := site.engine.gates.at(each.scope).pause())
             ],
             checks=[Line.of(check) for check in found.checks],
-            state=found.status,
-            chart=draw(numbers.per_hour, numbers.first_hour, _HOURS),
+            verdict=verdict,
+            deeds=[deed_of(each) for each in verdict.causes],
+            chart=numbers.chart,
             now=site.now(),
             origin=origin_of(request),
             fetches=site.fetches,
         )
 
+    @router.get("/verdict")  # who opens the call is led here
+    async def back() -> Response:
+        return go_to(HOME)
 
-def _count(session: Session, now: float) -> Numbers:
-    first_hour = int(now) // HOUR * HOUR - (_HOURS - 1) * HOUR
+
+def _span(chosen: Range, now: float) -> Span:
+    """What is drawn. Raises PageFault."""
+    if chosen.last in _WINDOWS:
+        return Span.ending(now, WINDOWS[chosen.last][1])
+    since, until = chosen.bounds(now)
+    until = now if until is None else min(until, now)
+    since = max(since or 0.0, now - _FARTHEST_DAYS * DAY)
+    if chosen.last or since >= until:
+        raise unreadable("window")
+    return Span.of(since, until)
+
+
+def _count(session: Session, now: float, connection: str, span: Span) -> Numbers:
     return Numbers(
         at=now,
-        first_hour=first_hour,
-        per_hour=statistics.per_hour(session, first_hour, _HOURS),
-        open=statistics.oldest_open(session),
-        last_webhook=statistics.last_webhook(session),
-        last_answer=statistics.last_answer(session),
-        failures=reports.listed(session, Filter(status="failed"), _FAILURES_SHOWN),
+        chart=draw(hours.history(session, span.first, span.until, connection), span, now),
+        open=statistics.oldest_open(session, connection),
+        last_webhook=statistics.last_webhook(session, connection),
+        last_answer=statistics.last_answer(session, connection),
+        failures=reports.listed(session, Filter(status="failed", connection=connection or None), _FAILURES_SHOWN),
         empty=statistics.is_empty(session),
     )

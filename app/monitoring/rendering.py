@@ -15,9 +15,12 @@ from markupsafe import Markup
 
 from app.connections import connection_id
 from app.error_catalog import CATALOG, Slug
+from app.monitoring.ranges import WINDOWS, address, written
+from app.monitoring.rows import became, in_full
 from app.monitoring.sessions import COOKIE
 from app.privacy import masked_id
-from app.times import moment
+from app.sentence import subscription_left
+from app.times import IN_SENTENCES, duration, in_sentence, moment, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +43,9 @@ STATIC: Final = {
     if path.suffix in _TYPES
 }
 _VERSION = sha256(b"".join(content for _, (content, _type) in sorted(STATIC.items()))).hexdigest()[:12]
+# of every page, in this order
+SHEETS: Final = ("monitoring.css", "verdict.css", "chart.css", "list.css", "errors.css", "transfer.css")
+SCRIPTS: Final = ("htmx.min.js", "contact.js", "times.js", "copy.js", "select.js")  # of who is signed in
 
 NAVIGATION: Final = (
     ("/monitoring", "Monitoring"),
@@ -50,13 +56,24 @@ NAVIGATION: Final = (
     ("/monitoring/connections", "Connections"),
     ("/monitoring/settings", "Settings"),
 )
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_DAY: Final = 86_400  # seconds
 
 
 class Pages:
-    """Renders a page for whoever is signed in, if anybody is. `sandbox`: say that nothing reaches a store."""
+    """Renders a page for whoever is signed in, if anybody is. `sandbox`: say that nothing reaches a store.
 
-    def __init__(self, sessions: Sessions, connections: Iterable[Connection], *, sandbox: bool) -> None:
+    `example_key`: what opens the webhook there, if it is an example of this project.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        connections: Iterable[Connection],
+        *,
+        sandbox: bool,
+        example_key: str | None = None,
+    ) -> None:
         self._sessions = sessions
         self._connections = connections
         self._environment = Environment(
@@ -68,15 +85,25 @@ class Pages:
         )
         self._environment.filters |= {
             "moment": moment,
+            "in_utc": in_sentence,
             "when": when,
+            "timed": timed,
             "duration": duration,
+            "slot_name": slot_name,
+            "written": written,
             "count": count,
             "error_title": error_title,
             "coded": coded,
             "connection_id": connection_id,
             "masked": masked_id,
+            "subscription_left": subscription_left,
+            "became": became,
+            "in_full": in_full,
         }
         self._environment.globals |= {"sandbox": sandbox, "navigation": NAVIGATION, "static": static_url}
+        self._environment.globals |= {"example_key": example_key}
+        self._environment.globals |= {"sheets": SHEETS, "scripts": SCRIPTS}
+        self._environment.globals |= {"address": address, "window_name": window_name}
 
     def show(self, request: Request, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
         """The page; forms in it carry the session's token."""
@@ -98,28 +125,33 @@ def when(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def duration(seconds: float) -> str:
-    """`38 ms`, `4.1 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
-    seconds = max(seconds, 0)
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, smaller, small_unit in (
-        (_DAY, "d", _HOUR, "h"),
-        (_HOUR, "h", _MINUTE, "min"),
-        (_MINUTE, "min", 1, "s"),
-    ):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
+def slot_name(begins: float, ends: float) -> str:
+    """A time from one whole hour to another, for people, in UTC: with the end's date where that is another."""
+    first, last = (datetime.fromtimestamp(each, UTC) for each in (begins, ends))
+    if ends - begins == _DAY and not first.hour:
+        return f"{first:%Y-%m-%d}"
+    same = first.date() == last.date() or (ends - begins < _DAY and not last.hour)
+    return f"{first:%Y-%m-%d %H:%M} to {f'{last:%H:%M}' if same else f'{last:%Y-%m-%d %H:%M}'} UTC"
+
+
+def timed(text: str) -> Markup:
+    """A sentence; the times in it are shown as all others are."""
+    made, end = Markup(""), 0
+    for found in IN_SENTENCES.finditer(text):
+        at = read_time(found[1])
+        time = Markup('<time datetime="{}" title="{}">{}</time>').format(moment(at), found[0], when(at))
+        made, end = made + text[end : found.start()] + time, found.end()
+    return made + text[end:]
 
 
 def count(number: int) -> str:
     """With a comma at the thousands."""
     return f"{number:,}"
+
+
+def window_name(last: str) -> str:
+    """`24 hours`, after "the last"."""
+    return WINDOWS[last][0]
 
 
 def error_title(slug: str) -> str:

@@ -11,6 +11,7 @@ from app.monitoring.connections import connection_routes
 from app.monitoring.entrance import entrance_routes, session_routes
 from app.monitoring.failures import failure_routes
 from app.monitoring.guard import HOME, go_to, guarded_route, not_found, open_route
+from app.monitoring.many import export_routes, many_routes
 from app.monitoring.overview import overview_routes
 from app.monitoring.rejections import rejection_routes
 from app.monitoring.setup import setup_routes
@@ -35,6 +36,8 @@ def monitoring_routes(site: Site, sessions: Sessions, door: Door, guesses: Guess
     for add_routes in (
         overview_routes,
         list_routes,
+        many_routes,
+        export_routes,
         transfer_routes,
         action_routes,
         failure_routes,

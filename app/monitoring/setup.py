@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
 
-from app.error_catalog import CATALOG, Slug
+from app.health import advice
 from app.ledger.database_url import shown_url
 from app.loading import names_of
 from app.monitoring.guard import form_of, go_to, not_found
@@ -20,8 +20,9 @@ from app.setting_sources import given
 from app.settings import Settings, is_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from app.alerts import Sent
     from app.connections import Connection
     from app.monitoring.site import Site
 
@@ -51,13 +52,20 @@ def setup_routes(router: APIRouter, site: Site) -> None:
     """Add the page and its test."""
     shown = settings_shown(site.settings, *map(set, given()))
 
-    async def page(request: Request, tested: Tested | None = None, of: str | None = None) -> Response:
+    async def page(
+        request: Request,
+        tested: Tested | None = None,
+        of: str | None = None,
+        sent: Sequence[Sent] | None = None,
+    ) -> Response:
         return site.pages.show(
             request,
             "settings.html",
             shown=shown,
             tested=tested,
             of=of,
+            sent=sent,
+            alerts=site.alerts.are_set,
             told={
                 each.id: [check for check in site.health.foreign(each) if check.hint] for each in site.connections
             },
@@ -80,7 +88,7 @@ def setup_routes(router: APIRouter, site: Site) -> None:
             with site.engine.gates.metered(connection.scope):
                 await connection.stamped.check()
         except CallError as error:
-            tested = Tested(site.clock.monotonic() - began, str(error), CATALOG[Slug.CUSTOMER].resolution)
+            tested = Tested(site.clock.monotonic() - began, str(error), advice(error))
         except Paused:
             tested = Tested(
                 site.clock.monotonic() - began,
@@ -91,8 +99,14 @@ def setup_routes(router: APIRouter, site: Site) -> None:
             tested = Tested(site.clock.monotonic() - began)
         return await page(request, tested, connection.id)
 
+    @router.post("/settings/alert")
+    async def alert(request: Request) -> Response:
+        """A message to each target of ALERT_URLS."""
+        return await page(request, sent=await site.alerts.test())
+
     @router.get("/access")  # what that call says is here
     @router.get("/settings/test")
+    @router.get("/settings/alert")
     async def back() -> Response:
         return go_to("/monitoring/settings")
 
@@ -119,6 +133,9 @@ def settings_shown(settings: Settings, environment: Collection[str], env_file: C
 def _value(field: str, value: Any) -> str | None:
     if value is None or is_absent(value):
         return None
+    if field == "alert_urls":
+        targets = len(value.get_secret_value().split())
+        return _MASK if targets == 1 else f"{_MASK} ({targets} targets)"
     if isinstance(value, SecretStr):
         keys = len([part for part in value.get_secret_value().split(",") if part.strip()])
         return _MASK if keys == 1 else f"{_MASK} ({keys} keys)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.alerts import Alerts
     from app.clock import Clock
     from app.connections import Connections
     from app.engine import Engine, Operations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from app.ledger.database import Database
     from app.monitoring.rendering import Pages
     from app.settings import Settings
+    from app.verdict import Judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Site:
     clock: Clock
     pages: Pages
     health: Health
+    judge: Judge
+    alerts: Alerts
 
     @property
     def fetches(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from app.filters import MAX_SYNC_IDS, SyncRequest
+from app.ipaas.models import ids_in
 from app.ledger import reports, statistics
 from app.monitoring.guard import by_of, form_of, go_to, not_found
 from app.monitoring.transfers import STATUSES, read_cursor
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger("monitoring")
 
-_APART = re.compile(r"[\s,;]+")
 _PAGE = 100
 _SYNCS_SHOWN = 10
 _SHOWN_ID = 40
@@ -44,12 +43,6 @@ def sync_routes(router: APIRouter, site: Site) -> None:
             fetches=site.fetches,
         )
 
-    async def counts_of(sync_id: str) -> dict[str, Any]:
-        counts = await site.database.read(reports.sync_counts, sync_id)
-        if counts is None:
-            raise not_found("sync")
-        return counts
-
     @router.get("/syncs")
     async def syncs(request: Request) -> Response:
         return await form_page(request)
@@ -58,7 +51,7 @@ def sync_routes(router: APIRouter, site: Site) -> None:
     async def start(request: Request) -> Response:
         form = form_of(request)
         text, name = form.get("customer_ids", ""), form.get("connection", "")
-        ids = [part for part in _APART.split(text) if part]
+        ids = ids_in(text)
         connection = site.connections.get(name) if name else site.connections.only()
         fault = _fault(ids) if connection else "Choose the connection that these customers are of."
         if connection is None or fault is not None:
@@ -66,6 +59,16 @@ def sync_routes(router: APIRouter, site: Site) -> None:
         sync_id = await site.operations.sync_customers(connection, ids, by_of(request))
         log.info("manual sync", sync_id=sync_id, connection=connection.id, customers=len(ids))
         return go_to(f"/monitoring/syncs/{sync_id}")
+
+    _following_routes(router, site)
+
+
+def _following_routes(router: APIRouter, site: Site) -> None:
+    async def counts_of(sync_id: str) -> dict[str, Any]:
+        counts = await site.database.read(reports.sync_counts, sync_id)
+        if counts is None:
+            raise not_found("sync")
+        return counts
 
     @router.get("/syncs/{sync_id}")
     async def sync(sync_id: str, request: Request) -> Response:
@@ -96,6 +99,14 @@ def sync_routes(router: APIRouter, site: Site) -> None:
         await site.operations.cancel_sync(sync_id, by_of(request))
         return go_to(f"/monitoring/syncs/{sync_id}")
 
+    @router.post("/syncs/{sync_id}/continue")
+    async def go_on(sync_id: str, request: Request) -> Response:
+        """Where nothing waits any more, the page shows that."""
+        await counts_of(sync_id)
+        await site.operations.go_on(sync_id, by_of(request))
+        return go_to(f"/monitoring/syncs/{sync_id}")
+
+    @router.get("/syncs/{sync_id}/continue")
     @router.get("/syncs/{sync_id}/cancel")
     async def back(sync_id: str) -> Response:
         return go_to(f"/monitoring/syncs/{sync_id}")

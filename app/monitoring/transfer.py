@@ -1,4 +1,4 @@
-"""One transfer: its story, its attempts, its error with what to do about it, and its record on asking."""
+"""One transfer: what became of it, its trace, its error with what to do about it, and its record on asking."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from fastapi.responses import Response
 
 from app.error_catalog import CATALOG
 from app.ledger import customers, reports
+from app.ledger.neighbours import neighbours
 from app.ledger.tables import PENDING, RERUNNABLE
-from app.monitoring.guard import PageFault, by_of, go_to, not_found
-from app.monitoring.timeline import WriteBack, in_words, story
+from app.monitoring.comparison import compare, text_of
+from app.monitoring.guard import PageFault, by_of, go_to, not_found, origin_of
+from app.monitoring.timeline import WriteBack, story, tries
 from app.privacy import masked_record
+from app.sentence import sentence
 
 if TYPE_CHECKING:
     from app.ledger.stored import Stored
@@ -28,18 +31,25 @@ def transfer_routes(router: APIRouter, site: Site) -> None:
 
     async def page(request: Request, transfer: Stored, *, asked: bool = False) -> Response:
         attempts, deeds = await site.database.read(reports.story_of, transfer.seq)
+        others = await site.database.read(neighbours, transfer)
         customer = await site.database.read(customers.look, transfer.connection, transfer.customer_id)
         connection = site.connections.at(transfer.connection)
         write_back = WriteBack(bool(connection and connection.ipaas), bool(customer and customer.written_back))
-        failure = transfer.documented_failure()
+        failure, unit_seconds = transfer.documented_failure(), site.settings.retry_unit_seconds
+        comparison = None
+        if connection is not None and transfer.record:
+            before = others.sent.record if others.sent else None
+            comparison = compare(connection.mapping, transfer.record, before, asked=asked)
         return site.pages.show(
             request,
             "transfer.html",
             transfer=transfer,
-            events=story(transfer, attempts, write_back),
-            attempts=attempts,
-            in_words=in_words,
-            trail=deeds,
+            sentence=sentence(transfer, attempts, deeds, unit_seconds=unit_seconds),
+            events=story(transfer, attempts, deeds, write_back, unit_seconds),
+            tries=tries(transfer, attempts, site.operations.now(), unit_seconds),
+            others=others,
+            comparison=comparison,
+            origin=origin_of(request),
             failure=failure,
             entry=CATALOG[failure.slug] if failure else None,
             record=_record(transfer, asked=asked),
@@ -100,11 +110,7 @@ def _record(transfer: Stored, *, asked: bool) -> list[tuple[str, str]]:
         return []
     fields: dict[str, Any] = json.loads(transfer.record)
     shown = fields if asked else masked_record(fields)
-    return [(name, _text(value)) for name, value in shown.items() if value not in (None, "", [], {})]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    return [(name, text_of(value)) for name, value in shown.items() if value not in (None, "", [], {})]
 
 
 def _conflict(transfer: Stored, rule: str) -> PageFault:

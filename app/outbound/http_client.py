@@ -73,6 +73,7 @@ class JsonClient:
     ) -> None:
         self.last_failure: CallError | None = None
         self.called = False
+        self.answered_at: float | None = None
         self._judge = judge
         self._system = system
         self._observe = observe
@@ -124,6 +125,8 @@ class JsonClient:
             raise
         finally:
             noting.end(noted, outcome, failed)
+            if outcome != CANCELLED:
+                self.answered_at = noting.clock.monotonic()
             self._observe(self._system, operation, outcome, time.perf_counter() - began)
         self.last_failure = None
         return answer
@@ -247,3 +250,8 @@ class SystemClient:
     def called(self) -> bool:
         """Whether any call was made."""
         return self._http.called
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the last call came to something, in monotonic seconds; None = none has."""
+        return self._http.answered_at

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from app.outbound.status_table import Kind
+from app.times import in_sentence
 
 if TYPE_CHECKING:
     from app.outbound.calls import CallError
@@ -43,13 +43,13 @@ class Pause:
     @property
     def headline(self) -> str:
         """For everybody."""
-        until = f" until {_shown(self.until)}" if self.until is not None else ""
+        until = f" until {in_sentence(self.until)}" if self.until is not None else ""
         if self.state == "throttled":
             return f"Waits for the throttle of Stamped.io's calls{until}."
         if self.state == "down":
-            probe = f"; it is tried again at {_shown(self.until)}" if self.until is not None else ""
-            return f"Waits for Stamped.io, which has not answered since {_shown(self.since)}{probe}."
-        return f"Waits, for the connection is paused by hand since {_shown(self.since)}."
+            probe = f"; it is tried again at {in_sentence(self.until)}" if self.until is not None else ""
+            return f"Waits for Stamped.io, which has not answered since {in_sentence(self.since)}{probe}."
+        return f"Waits, for the connection is paused by hand since {in_sentence(self.since)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,3 @@ def is_outage(error: CallError) -> bool:
     return error.kind is Kind.TIMEOUT or (
         error.kind is Kind.UNAVAILABLE and (error.status is None or error.status >= 500)  # noqa: PLR2004 - the class
     )
-
-
-def _shown(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -25,6 +25,12 @@ class Kind(StrEnum):
         """Whether the same call may succeed later without anybody mending anything."""
         return _ANSWERS[self][1]
 
+    @classmethod
+    def of(cls, status: int, *, retryable: bool) -> Kind:
+        """The class of a failure, by what the caller got; a fault of ours counts as what may pass."""
+        found = (kind for kind, answer in _ANSWERS.items() if answer == (status, retryable))
+        return next(found, cls.UNAVAILABLE if retryable else cls.REFUSED)
+
 
 _ANSWERS: dict[Kind, tuple[int, bool]] = {
     Kind.DENIED: (502, False),

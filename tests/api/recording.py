@@ -54,6 +54,8 @@ async def a_transfer_waits(at: Teller) -> None:
     await at.get(path)
     await at.get(f"{TRANSFERS}?status=cancelled")
     await at.post(AFRESH, {"status": "cancelled", "dry_run": True})
+    for body in ({"dry_run": True}, {}, {"transfer_ids": ["1"]}, {"status": "failed"}):
+        await at.post("/transfers/cancel", body)
     at.wire.script(add=own_id)
     await at.post(f"{path}/retry")
     await at.get(path)

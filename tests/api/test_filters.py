@@ -10,7 +10,19 @@ from app.groups import ErrorGroups
 from app.ledger.stored import hash_email
 from tests.api.operating import OPERATOR, Operator, failed, person
 from tests.conftest import BridgeFactory
-from tests.support import EMAIL, GUID, WEBHOOK, WEBHOOK_KEY, FakeClock, Wire, customer, envelope, reply
+from tests.support import (
+    EMAIL,
+    GUID,
+    OPERATOR_KEY,
+    VIEWER_KEY,
+    WEBHOOK,
+    WEBHOOK_KEY,
+    FakeClock,
+    Wire,
+    customer,
+    envelope,
+    reply,
+)
 
 GROUPS = "/errors/groups"
 NOT_VALID = [reply(400, {"message": f"{EMAIL} is not valid (request {number})."}) for number in (1, 2)]
@@ -51,6 +63,10 @@ async def test_groups_of_what_failed(bridge: BridgeFactory) -> None:
         "first_seen": "2026-11-24T10:00:00.000Z",
         "last_seen": "2026-11-24T10:01:00.000Z",
         "transfer_id": newest,
+        "tag": "data",
+        "trend": [0] * 23 + [2],
+        "acknowledged": None,
+        "came_back": None,
     }
     assert EMAIL not in str(told)
     (second,) = told["items"][1:]
@@ -217,3 +233,92 @@ async def test_a_tracking_guid_is_found_however_it_is_written(bridge: BridgeFact
         await client.post(WEBHOOK, json=envelope())
         for written in (GUID, GUID.upper(), f" {GUID} "):
             assert len((await Operator(client).get("/transfers", tracking_guid=written))["items"]) == 1
+
+
+async def test_groups_of_one_tag(bridge: BridgeFactory) -> None:
+    wire, clock = Wire(), FakeClock()
+    async with bridge(wire, clock=clock) as client:
+        await three_failed(client, clock, wire)
+        operator = Operator(client)
+        for tag, counts in (("data", [2]), ("keys", [1]), ("passes", []), ("", [2, 1])):
+            assert [each["count"] for each in (await operator.get(GROUPS, tag=tag))["items"]] == counts
+        assert (await operator.call("GET", GROUPS, params={"tag": "money"})).status_code == 422
+
+
+async def test_a_group_is_acknowledged(bridge: BridgeFactory) -> None:
+    wire, clock = Wire(), FakeClock()
+    keys: dict[str, Any] = {"operator_api_key": f"ada:{OPERATOR_KEY}", "viewer_api_key": VIEWER_KEY}
+    async with bridge(wire, clock=clock, **keys) as client:
+        await three_failed(client, clock, wire)
+        operator = Operator(client)
+        group = (await operator.get(GROUPS))["items"][0]["group"]
+        path, noted = f"{GROUPS}/{group}", {"at": "2026-11-24T10:01:00.000Z", "who": "ada"}
+        assert (await Operator(client, VIEWER_KEY).post(f"{path}/acknowledge")).status_code == 403
+        assert (await operator.post(f"{path}/acknowledge")).json() == {"group": group, "acknowledged": noted}
+        last = (await operator.get(GROUPS))["items"][-1]
+        assert (last["group"], last["acknowledged"], last["came_back"]) == (group, noted, None)
+        clock.advance(10)
+        wire.script(add=NOT_VALID[0])
+        await failed(client, 5)
+        back = (await operator.get(GROUPS))["items"][0]
+        assert (back["group"], back["count"]) == (group, 3)
+        assert back["came_back"] == {"since": "2026-11-24T10:01:10.000Z", "count": 1}
+        for _ in range(2):
+            answer = await operator.post(f"{path}/unacknowledge")
+            assert answer.json() == {"group": group, "acknowledged": None}
+        for name in ("0" * 12, "x", "A" * 12):
+            for action in ("acknowledge", "unacknowledge"):
+                assert (await operator.post(f"{GROUPS}/{name}/{action}")).status_code == 404
+
+
+async def test_a_rerun_that_is_cancelled_stands_in_its_group_again(bridge: BridgeFactory) -> None:
+    wire, clock = Wire(), FakeClock()
+    async with bridge(wire, clock=clock) as client:
+        *_, newest = await three_failed(client, clock, wire)
+        operator = Operator(client)
+        before = await operator.get(GROUPS)
+        await operator.post("/connections/default/pause")
+        await operator.post(f"/transfers/{newest}/retry", Prefer="respond-async")
+        assert [each["count"] for each in (await operator.get(GROUPS))["items"]] == [1, 1]
+        assert (await operator.post(f"/transfers/{newest}/cancel")).json()["status"] == "failed"
+        assert await operator.get(GROUPS) == before
+
+
+async def test_a_rerun_of_many_sends_one_first(bridge: BridgeFactory) -> None:
+    wire, clock = Wire(), FakeClock()
+    async with bridge(wire, clock=clock) as client:
+        await three_failed(client, clock, wire)
+        clock.advance(1)
+        operator = Operator(client)
+        asked = {"status": "failed", "first": True}
+        assert (await operator.post("/transfers/retry", asked | {"dry_run": True})).json()["total"] == 3
+        wire.script(add=NO_KEY)
+        clock.advance(1)
+        where = (await operator.post("/transfers/retry", asked)).headers["Location"]
+        held = await operator.until(where, remaining=0)
+        assert (held["total"], held["skipped"], held["failed"], held["held"]) == (3, 1, 2, 1)
+        assert held["first"]["status"] == "failed", "the one before it was older than what failed last"
+        assert len(wire.requests) == 4
+        wire.script(add=reply(200, {"id": 9}))
+        assert (await operator.post(f"{where}/continue")).status_code == 200
+        ended = await operator.until(where, remaining=0)
+        assert (ended["failed"], ended["held"]) == (1, 0)
+        assert (await operator.post(f"{where}/continue")).status_code == 409
+        assert (await operator.post("/syncs/nobody/continue")).status_code == 404
+
+
+async def test_rejections_are_paged(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    async with bridge(clock=clock) as client:
+        for _ in range(3):
+            await client.post(WEBHOOK, json={"notifications": 1})
+            clock.advance(60)
+        operator = Operator(client)
+        newest = await operator.get("/rejections", limit=2)
+        oldest = await operator.get("/rejections", limit=2, cursor=newest["next"])
+        times = [each["at"][11:16] for each in (*newest["items"], *oldest["items"])]
+        assert (times, oldest["next"]) == (["10:02", "10:01", "10:00"], None)
+        some = await operator.get("/rejections", since="2026-11-24T10:01:00Z", until="2026-11-24T10:02:00Z")
+        assert [each["at"][11:16] for each in some["items"]] == ["10:01"]
+        for query in ({"limit": 201}, {"cursor": "x"}, {"since": "soon"}, {"page": 2}):
+            assert (await operator.call("GET", "/rejections", params=query)).status_code == 422

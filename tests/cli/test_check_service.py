@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -58,14 +59,48 @@ def test_keys_that_stand_in_each_others_place(
     assert configured
 
 
-def test_what_the_running_service_warns_of_is_shown(run: Run, service: Running, configured: Path) -> None:
-    service.fail(operation="add", status=401, message="The API key you supplied is not valid.")
-    run("send", "--id", "800001", "--field", "email_address=x@example.com", revealed=True)
+VERDICT = {
+    "state": "fail",
+    "headline": "Stamped.io refuses our keys since 14:02 UTC: 163 transfers failed",
+    "causes": [
+        {"code": "stamped-keys", "connection": "default", "text": "Stamped.io refuses our keys. Check them."},
+        {"code": "failures", "connection": "default", "text": "163 of 2,966 failed in 24 h. Re-run them."},
+    ],
+    "at": "2026-11-24T14:10:00.000Z",
+}
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_verdict_of_the_running_service_is_shown(
+    run: Run, pretend: Pretend, configured: Path, *, knows: bool
+) -> None:
+    """By one of another version, or with another key, what `/readyz` says."""
+    hint = "The last call (create) failed: HTTP status 401 Unauthorized."
+    ready = {"status": "warn", "checks": [{"name": "stamped", "status": "warn", "hint": hint}]}
+    problem = {"title": "Not found", "detail": "No."}
+    told = {
+        "/readyz": httpx.Response(200, json=ready),
+        "/verdict": httpx.Response(200, json=VERDICT) if knows else httpx.Response(404, json=problem),
+    }
+    pretend(lambda request: told.get(request.url.path) or httpx.Response(401, json=problem))
     ran = run("check")
-    assert ran.code == 0
-    assert "warn  service   Stamped.io is not well" in ran.out
-    assert "What to do: The last call (create) failed" in ran.out
+    assert ran.code == 1  # the keys of these settings open nothing there
+    assert (f"fail  verdict   {VERDICT['headline']}" in ran.out) is knows
+    assert ("- 163 of 2,966 failed in 24 h. Re-run them." in " ".join(ran.out.split())) is knows
+    assert ("warn  service   Stamped.io is not well" in ran.out) is not knows
+    assert json.loads(run("check", "--json").out)["verdict"] == (VERDICT if knows else None)
     assert configured
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_test_of_alerts(run: Run, pretend: Pretend, *, sent: bool) -> None:
+    item = {"target": 1, "service": "Slack", "sent": sent, "why": None if sent else "no answer within 20 s"}
+    requests = pretend(lambda _request: httpx.Response(200, json={"items": [item]}))
+    ran = run("alert", "--test")
+    assert (ran.code, requests[0].method, requests[0].url.path) == (0 if sent else 1, "POST", "/alerts/test")
+    assert ran.out.strip() == f"target 1 (Slack): {'sent' if sent else 'not sent: no answer within 20 s'}"
+    assert json.loads(run("alert", "--test", "--json").out) == {"items": [item]}
+    assert run("alert").code == 2
 
 
 def test_a_stranger_at_the_address_is_a_fault(run: Run, pretend: Pretend, configured: Path) -> None:

@@ -66,10 +66,10 @@ def test_a_failure_is_seen_explained_mended_and_run_again(run: Run, service: Run
     assert mended.out.splitlines()[0].endswith(", subscribed")
 
     shown = run("show", transfer_id).out
-    assert [line.split()[:2] for line in shown.splitlines() if "  try " in line] != []
-    assert "try 1 failed in" in shown
-    assert "try 2 failed in" in shown
-    assert "try 3 succeeded in" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if "  attempt " in line] != []
+    assert "attempt 1 failed in" in shown
+    assert "attempt 2 failed in" in shown
+    assert "attempt 3 succeeded in" in shown
     assert shown.count("    Stamped.io, create, try 1: HTTP status 400 in ") == 2
     assert "ms: Email 7…@example.com is not valid.\n" in shown
     assert "    Stamped.io, subscribe, try 1: HTTP status 200 in " in shown
@@ -194,7 +194,7 @@ def test_a_sync_can_be_started_only_and_cancelled(run: Run, service: Running, cu
 
 
 def test_all_failed_of_one_error_run_again(run: Run, service: Running) -> None:
-    run("retry", "--failed")  # what other tests left
+    run("retry", "--failed", "--yes")  # what other tests left
     before = json.loads(run("retry", "--failed", "--dry-run", "--json").out)["total"]
     customers = [str(next(_numbers)) for _ in range(3)]
     for each in customers:
@@ -209,11 +209,11 @@ def test_all_failed_of_one_error_run_again(run: Run, service: Running) -> None:
     assert run("retry", "--failed", *narrowed, "--dry-run").out == "1 failed transfer would run again.\n"
     total = json.loads(run("retry", "--failed", "--dry-run", "--json").out)
     assert total == {"dry_run": True, "total": before + 3}
-    assert run("retry", "--failed", *error).code == 1
+    assert run("retry", "--failed", "--yes", *error).code == 1
     service.mend()
-    ran = run("retry", "--failed", *error)
+    ran = run("retry", "--failed", "--yes", *error)
     assert (ran.code, ran.out) == (0, "3 transfers: 3 succeeded.\n")
-    assert run("retry", "--failed", *error).out == "No failed transfer fits.\n"
+    assert run("retry", "--failed", "--yes", *error).out == "No failed transfer fits.\n"
     grouped = json.loads(run("errors", "--json").out)
     assert "customer-create-or-update-failed" not in [group["error"] for group in grouped["groups"]]
     assert grouped["total"] == before

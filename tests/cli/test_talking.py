@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.attempt import NO_CONSENT
 from app.cli.options import read_since
-from app.cli.output import clean
+from app.cli.output import clean, moment, what_became
 from tests.cli.conftest import Pretend, Run
 from tests.support import OPERATOR_KEY, VIEWER_KEY
 
@@ -35,16 +37,20 @@ TRANSFER: dict[str, Any] = {
     "finished_at": "2026-11-24T09:30:01.000Z",
 }
 COUNTS = {"sync_id": "s-1", "total": 2, "succeeded": 0, "skipped": 0, "failed": 0, "cancelled": 0, "remaining": 2}
+COUNTS |= {"held": 0, "first": None}
 COMMANDS = [
     ("send", "--id", "1"),
     ("sync", "1"),
     ("transfers",),
     ("show", "1"),
     ("retry", "1"),
-    ("retry", "--failed"),
+    ("retry", "--failed", "--yes"),
     ("cancel", "1"),
+    ("cancel", "--all", "--yes"),
     ("errors",),
     ("errors", "--catalog"),
+    ("errors", "--acknowledge", "088c64560262"),
+    ("rejections",),
 ]
 
 
@@ -209,6 +215,10 @@ GROUP = {
     "first_seen": "2026-11-24T08:00:00.000Z",
     "last_seen": "2026-11-24T09:30:00.000Z",
     "transfer_id": "0b0e7a52-4b3e-4c7f-9c59-6f0f3f1d2a10",
+    "tag": "keys",
+    "trend": [0, 3, 24],
+    "acknowledged": None,
+    "came_back": None,
 }
 WINDOW = {"since": "2026-11-23T10:00:00.000Z", "until": "2026-11-24T10:00:01.000Z"}
 
@@ -242,7 +252,64 @@ def test_failed_transfers_are_shown_by_error_and_in_groups(run: Run, pretend: Pr
         f"--connection 'store 1' --since {WINDOW['since']} --until {WINDOW['until']} --group {GROUP['group']}"
     )
     assert f"ipaas-stamped transfers --status failed {options} --all\n" in shown
-    assert f"ipaas-stamped retry --failed {options}\n" in shown
+    assert f"ipaas-stamped retry --failed {options} --one-first\n" in shown
+
+
+def test_what_somebody_has_taken_note_of_says_so(run: Run, pretend: Pretend) -> None:
+    noted = {"acknowledged": {"at": "2026-11-24T09:00:00.000Z", "who": "ada"}}
+    back = {"came_back": {"since": "2026-11-24T09:30:00.000Z", "count": 4}}
+    pretend(in_groups(GROUP | noted | back))
+    shown = run("errors", "--tag", "keys").out
+    assert "Acknowledged by ada, 2026-11-24 09:00:00 UTC." in shown
+    assert "Came back 2026-11-24 09:30:00 UTC: 4 since." in shown
+    assert "New keys mend it. ·▁█" in shown
+    requests = pretend(lambda _request: httpx.Response(200, json={"group": GROUP["group"]} | noted))
+    group = str(GROUP["group"])
+    assert run("errors", "--acknowledge", group).out.startswith("Acknowledged: ")
+    assert requests[-1].url.path == f"/errors/groups/{group}/acknowledge"
+    assert run("errors", "--acknowledge", group, "--catalog").code == 2
+
+
+def test_a_sync_that_is_held_says_so(run: Run, pretend: Pretend) -> None:
+    first = {"transfer_id": "t", "status": "failed", "reason": None, "next_attempt_at": None, "others": 0}
+    pretend(
+        lambda _request: httpx.Response(
+            200, json=COUNTS | {"failed": 2, "remaining": 0, "held": 1, "first": first}
+        )
+    )
+    ran = run("sync", "--follow", "s-1")
+    assert ran.code == 1
+    assert "The first one failed again, so the other 1 were left as they were." in ran.out
+    assert "ipaas-stamped sync --continue s-1" in ran.out
+
+
+def test_ids_in_a_file_are_apart_by_anything_and_counted_once(run: Run, pretend: Pretend, tmp_path: Path) -> None:
+    requests = pretend(lambda _request: httpx.Response(202, json={"sync_id": "s-1"}))
+    path = tmp_path / "ids"
+    path.write_text("\ufeff1, 2;3\n\n 4\t1\r\n2", "utf-8")
+    assert run("sync", "--no-wait", "--file", str(path)).code == 0
+    assert json.loads(requests[-1].content) == {"customer_ids": ["1", "2", "3", "4"]}
+
+
+def test_rejections_are_listed_with_what_to_do(run: Run, pretend: Pretend) -> None:
+    item = {
+        "at": "2026-11-24T09:00:00.000Z",
+        "status": 401,
+        "error": "unauthorized",
+        "reason": "No.",
+        "address": None,
+    }
+    requests = pretend(lambda _request: page(item, item, following="7"))
+    shown = run("rejections", "--limit", "2").out
+    assert shown.count("2026-11-24 09:00:00 UTC  401  unknown caller  No.") == 2
+    assert "Two keys have to be the same" in shown
+    assert "--cursor 7" in shown
+    assert dict(requests[-1].url.params) == {"limit": "2"}
+
+
+def test_the_address_of_the_pages_has_no_key(run: Run) -> None:
+    assert run("open").out.endswith("/monitoring\n")
+    assert run("open", "a/b").out.endswith("/monitoring/transfers/a%2Fb\n")
 
 
 def test_the_options_that_are_suggested_are_understood(run: Run, pretend: Pretend) -> None:
@@ -251,12 +318,12 @@ def test_the_options_that_are_suggested_are_understood(run: Run, pretend: Preten
     lines = [shlex.split(line.split(": ipaas-stamped ")[1]) for line in shown.splitlines() if "--group" in line]
     requests = pretend(lambda _request: httpx.Response(200, json={"items": [], "next": None, "total": 0}))
     for line in lines:
-        assert run(*line).code == 0
+        assert run(*line, *(["--yes"] if "retry" in line else [])).code == 0
     meant = {"customer_id": "7 $(x)", "error": "not-found", "group": GROUP["group"], "status": "failed"}
     meant |= {name: text.replace(".000Z", "Z") for name, text in WINDOW.items()}
     listed, counted = requests
     assert dict(listed.url.params) == meant | {"stamped_status": "401", "limit": "200"}
-    assert json.loads(counted.content) == meant | {"stamped_status": 401, "dry_run": True}
+    assert json.loads(counted.content) == meant | {"stamped_status": 401, "dry_run": True, "first": True}
 
 
 def test_where_nothing_failed_it_says_in_which_time(run: Run, pretend: Pretend) -> None:
@@ -271,6 +338,7 @@ FILTERS = {
     "--error": ("error", "customer-not-loaded"),
     "--stamped-status": ("stamped_status", 401),
     "--group": ("group", "088c64560262"),
+    "--words": ("words", "it's not valid"),
     "--since": ("since", "2026-11-24T10:00:00Z"),
     "--until": ("until", "2026-11-24T11:00:00Z"),
     "--connection": ("connection", "store 1"),
@@ -288,7 +356,7 @@ def test_lists_reruns_and_errors_take_the_same_filters(
     requests = pretend(lambda _request: httpx.Response(200, json=answer))
     run("transfers", *written)
     run("errors", *written)
-    run("retry", "--failed", "--no-wait", *written)
+    run("retry", "--failed", "--no-wait", "--yes", *written)
     listed, _catalog, grouped, counted, started = requests
     assert dict(listed.url.params) == asked | {"limit": "50"}
     assert (grouped.url.path, dict(grouped.url.params)) == ("/errors/groups", asked)
@@ -356,6 +424,16 @@ def test_the_exit_code_of_a_sync(
         ("retry", "1", "--failed"),
         ("retry", "1", "--since", "2h"),
         ("retry", "1", "--group", "088c64560262"),
+        ("retry", "--failed"),
+        ("retry", "--failed", "--json"),
+        ("cancel",),
+        ("cancel", "--customer", "7"),
+        ("cancel", "1", "--all"),
+        ("cancel", "1", "--dry-run"),
+        ("cancel", "--all"),
+        ("cancel", "--all", "--json", "--since", "2h"),
+        ("transfers", "--follow", "--all"),
+        ("transfers", "--csv", "--json"),
         ("retry", "--failed", "--stamped-status", "99"),
         ("retry", "--failed", "--until", "soon"),
         ("errors", "--stamped-status", "x"),
@@ -428,6 +506,40 @@ def test_show_tells_each_call(run: Run, pretend: Pretend) -> None:
         "    iPaaS.com, write back, try 1: HTTP status 201 in 250 ms: To�[31m …",
         "    It failed.",
     ]
+
+
+def test_show_tells_its_sentence_and_what_people_did_in_time_order(run: Run, pretend: Pretend) -> None:
+    times = {"started_at": "2026-11-24T09:31:00.000Z", "finished_at": "2026-11-24T09:31:01.000Z"}
+    attempt: dict[str, Any] = times | {"outcome": "failed", "error": None, "detail": None}
+    attempt |= {"steps": {}, "calls": []}
+    deeds = [
+        {"at": f"2026-11-24T09:{minute}:00.000Z", "what": what, "who": "ada", "where": None, "via": "api"}
+        for minute, what in ((30, "sync"), (31, "re-run"), (45, "revealed"))
+    ]
+    more: dict[str, Any] = {"status": "running", "finished_at": None}
+    more |= {"next_attempt_at": "2026-11-24T09:40:00.000Z"}
+    more |= {"sentence": "It runs since 2026-11-24 09:31:00 UTC.", "attempts": [attempt], "trail": deeds}
+    more |= {"error": {"type": "/errors/x", "title": "It failed", "detail": "Why."}, "destination": None}
+    more |= {"record": None, "record_hash": None}
+    pretend(lambda _request: httpx.Response(200, json=TRANSFER | more))
+    shown = run("show", TRANSFER["transfer_id"]).out
+    assert shown.splitlines()[0].startswith(f"running It runs since {moment('2026-11-24T09:31:00Z')}")
+    assert "Last attempt: It failed" in shown
+    told = ["received by webhook", "sync by ada", "re-run by ada", "attempt 1", "next try", "revealed by ada"]
+    assert [shown.index(each) for each in told] == sorted(shown.index(each) for each in told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"status": "running", "reason": "R"}, "last attempt: customer-not-loaded: R"),
+        ({"status": "failed", "reason": "R"}, "customer-not-loaded: R"),
+        ({"error": None, "subscription": "not_mapped"}, "consent not mapped"),
+        ({"error": None, "subscription": "not_mapped", "reason": NO_CONSENT}, NO_CONSENT),
+    ],
+)
+def test_what_became_of_it_is_neither_old_nor_wrong(fields: dict[str, Any], words: str) -> None:
+    assert what_became(TRANSFER | fields) == words
 
 
 def test_clean_leaves_one_line() -> None:

@@ -15,7 +15,7 @@ from app.attempt import Failure, Progress
 from app.engine.memory import Memory
 from app.engine.pulse import Pulse
 from app.error_catalog import Slug
-from app.ledger import attempts, replicas, reports, triggers, work
+from app.ledger import attempts, rejected, replicas, reports, triggers, work
 from app.ledger.attempts import AttemptResult, Terms
 from app.ledger.claims import Claim
 from app.ledger.gates import Ask
@@ -299,7 +299,7 @@ def _accept_promised(connection: Session, news: list[triggers.NewTransfer], now:
 async def test_rejections_are_written_before_the_end(here: Room) -> None:
     here.engine.upkeep.reject(422, "invalid-request", "Wrong.", None)
     await here.engine.drain(0)
-    assert [row["reason"] for row in await here.database.read(reports.rejected, 10)] == ["Wrong."]
+    assert [row["reason"] for row in await here.database.read(rejected.listed, None, None, None, 10)] == ["Wrong."]
 
 
 async def test_a_drain_lets_loads_end_and_what_follows_them(tmp_path: Path) -> None:

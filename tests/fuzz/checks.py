@@ -79,7 +79,7 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
     examples = {str(number): {"value": value} for number, value in enumerate(ACCEPTS)}
     accept = {"name": "Accept", "in": "header", "schema": {"type": "string"}, "examples": examples}
     for path, methods in raw_schema["paths"].items():
-        if path == "/metrics" or path.startswith("/errors"):
+        if "get" in methods and (path == "/metrics" or path.startswith("/errors")):
             methods["get"].setdefault("parameters", []).append(accept)
 
 

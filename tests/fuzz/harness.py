@@ -43,6 +43,7 @@ class Ids:
     syncs: list[str]
     customers: list[str]
     guids: list[str]
+    groups: list[str]
 
 
 class Product:
@@ -90,6 +91,7 @@ class Product:
             syncs=syncs,
             customers=customers,
             guids=sorted({each["tracking_guid"] for each in found}),
+            groups=[each["group"] for each in self.operator.get("/errors/groups").json()["items"]],
         )
 
     def notify(
@@ -174,6 +176,7 @@ def _dictionaries(ids: Ids) -> str:
         "transfers": (["path.transfer_id"], ids.transfers),
         "syncs": (["path.sync_id", "query.sync_id"], ids.syncs),
         "customers": (["path.customer_id", "query.customer_id"], ids.customers),
+        "groups": (["path.group", "query.group"], ids.groups),
         "guids": (["query.tracking_guid"], ids.guids),
         "connections": (["query.connection"], ["default"]),  # which there are, no schema can say
     }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
+import pytest
 from sqlalchemy import insert
 
 from app.attempt import Failure, StampedAnswer
-from app.error_catalog import Slug
-from app.ledger import reports, rows, statistics
+from app.error_catalog import Slug, said
+from app.ledger import reports, rows, statistics, status_counts
 from app.ledger.grouping import group_of
 from app.ledger.reports import Filter
 from app.ledger.session import Session
@@ -40,6 +42,8 @@ STATUSES = ("failed", "succeeded", "failed", "waiting", "cancelled")
 EMAIL = hash_email("anna@example.com")
 GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 GROUP = group_of(FAILURES[0])
+IDS = [new_id(START + number * HOUR) for number in range(COUNT)]
+SAID = {group_of(each): said(each.slug, each.detail).lower() for each in FAILURES}
 
 
 def enter(session: Session) -> list[Stored]:
@@ -50,7 +54,7 @@ def enter(session: Session) -> list[Stored]:
         status = STATUSES[number % 5]
         has_failed = status in {"failed", "waiting"}
         values: dict[str, Any] = {
-            "id": new_id(created_at),
+            "id": IDS[number],
             "connection": ("1796@a", "1797@a", "1796@b", "17960@a")[number // 2 % 4],
             "customer_id": ("1", "2", None)[number // 3 % 3],
             "tracking_guid": GUID if number % 7 < 3 else "another",
@@ -69,6 +73,10 @@ def enter(session: Session) -> list[Stored]:
     return stored
 
 
+def says(group: str | None, words: str) -> bool:
+    return group is not None and all(word.lower() in SAID[group] for word in words.split())
+
+
 def same(name: str) -> Callable[[Stored, Any], bool]:
     return lambda transfer, value: bool(getattr(transfer, name) == value)
 
@@ -80,6 +88,9 @@ MEANS: dict[str, Callable[[Stored, Any], bool]] = {
     "group": same("failure_group"),
     "since": lambda transfer, value: transfer.created_at >= value,
     "until": lambda transfer, value: transfer.created_at < value,
+    "transfer_ids": lambda transfer, value: transfer.id in value,
+    "among": lambda transfer, value: transfer.status in value,
+    "words": lambda transfer, value: says(transfer.failure_group, value),
     "sync_id": lambda transfer, value: value == SYNC and transfer.seq % 13 < 6,
     "cursor": lambda transfer, value: transfer.seq < value,
 }
@@ -93,6 +104,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "tracking_guid": (GUID, "none"),
     "email_hash": (EMAIL, "none"),
     "sync_id": (SYNC, "none"),
+    "transfer_ids": ((IDS[0], *IDS[20:90]), ("none",)),
+    "among": (("failed", "waiting"), ("running",)),
+    "words": ("VALID not", "nobody"),
     "since": (START + 2 * DAY, START + 3 * DAY + 1, START + COUNT * HOUR),
     "until": (START + 4 * DAY, START + 5 * DAY + 1, START),
     "cursor": (COUNT // 2, 0),
@@ -129,7 +143,7 @@ async def test_groups_count_what_filters_leave(ledger: Ledger) -> None:
 
     def look(session: Session) -> None:
         for wanted in ({}, *ALONE, *PAIRS):
-            if "status" in wanted:
+            if {"status", "among"} & set(wanted):
                 continue
             found = statistics.failed_groups(session, Filter(**wanted | {"status": "failed"}), COUNT)
             fits = [
@@ -152,3 +166,55 @@ async def test_a_group_is_told_by_what_its_members_have_in_common(ledger: Ledger
     await ledger.do(enter)
     (group,) = await ledger.database.read(statistics.failed_groups, Filter(status="failed", group=GROUP), 9)
     assert group.message == "HTTP status 400: Customer … is not valid."
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("valid", {400, 401}),
+        ("Valid CUSTOMER 7", {400}),  # of the newest of a group
+        ("error occurred", set()),  # which all of them say first
+        ("100%", set()),
+        ("_alid", set()),
+        ("401: email", {401}),
+    ],
+)
+async def test_words_are_looked_for_in_what_is_not_documented(ledger: Ledger, words: str, found: set[int]) -> None:
+    def look(session: Session) -> set[int | None]:
+        return {each.stamped_status for each in reports.listed(session, Filter(words=words), COUNT)}
+
+    def enter_alone(session: Session) -> None:
+        for number, failure in enumerate([*FAILURES[1:5], FAILURES[0]]):
+            values = {
+                "id": IDS[number],
+                "connection": "a",
+                "tracking_guid": GUID,
+                "scope": "x",
+                "trigger": "webhook",
+            }
+            ended = rows.ended("failed", START) | rows.failed(failure) | {"created_at": START}
+            assert rows.add(session, values | ended)
+
+    await ledger.do(enter_alone)
+    assert await ledger.database.read(look) == found
+
+
+async def test_a_tally_counts_each_status(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = await ledger.do(enter)
+
+    def look(session: Session) -> None:
+        for wanted in ({}, *ALONE, *PAIRS):
+            others = {name: value for name, value in wanted.items() if name not in {"status", "among", "cursor"}}
+            fits = [each for each in stored if all(MEANS[name](each, value) for name, value in others.items())]
+            expected: Counter[str] = Counter(each.status for each in fits)
+            assert status_counts.status_counts(session, Filter(**wanted)) == status_counts.StatusCounts(
+                dict(expected), frozenset()
+            ), wanted
+        monkeypatch.setattr(status_counts, "COUNTED", 20)
+        every = status_counts.status_counts(session, Filter())
+        assert every.counts == {"failed": 20, "succeeded": 20, "waiting": 20, "cancelled": 20}
+        assert (every.shown(["failed"]), every.shown(["skipped"])) == ("20+", "")
+        narrowed = status_counts.status_counts(session, Filter(connection="1796"))
+        assert narrowed.shown(["failed"]).endswith("+")
+
+    await ledger.database.read(look)

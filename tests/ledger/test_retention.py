@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, insert, select
 
-from app.ledger import bulk, reports, retention
+from app.ledger import bulk, rejected, reports, retention
 from app.ledger.session import Session
 from app.ledger.stored import Stored
 from app.ledger.tables import DAY, attempts, rejections, sync_items, syncs, transfers
@@ -112,7 +112,7 @@ async def test_old_rejections_go(ledger: Ledger) -> None:
 
     await ledger.do(add)
     assert await ledger.do(retention.forget_rejections, START + 2 * DAYS) == 2
-    left = await ledger.database.read(reports.rejected, 10)
+    left = await ledger.database.read(rejected.listed, None, None, None, 10)
     assert [row["at"] for row in left] == [START + 3 * DAYS, START + 2 * DAYS], "newest first"
 
 

@@ -383,11 +383,11 @@ async def test_the_code_of_the_previous_release_runs_on_what_the_next_one_expand
         ),
         (
             ["DROP TABLE alembic_version"],
-            f"There are tables (attempts, customers, gates, rejections, replicas and 5 more), {NO_VERSION}",
+            f"There are tables (acknowledged, alerts, attempts, customers, gates and 8 more), {NO_VERSION}",
         ),
         (
             ["DELETE FROM alembic_version", "DROP TABLE transfers", "DROP TABLE syncs", "DROP TABLE sync_items"],
-            f"There are tables (attempts, customers, gates, rejections, replicas and 2 more), {NO_VERSION}",
+            f"There are tables (acknowledged, alerts, attempts, customers, gates and 5 more), {NO_VERSION}",
         ),
     ],
 )

@@ -248,7 +248,7 @@ async def test_no_statement_of_a_group_reads_more_than_its_rows_however_many_the
             after = await read_so_far(session)
     assert prepared > 10, "with plans that know nothing of the values"
     rows = {name: number - before[name] for name, number in after.items()}
-    assert all(number < 400 for number in rows.values()), rows
+    assert all(number < 400 for number in rows.values()), {k: v for k, v in rows.items() if v > 50}
     assert rows["transfers_pkey"]
 
 

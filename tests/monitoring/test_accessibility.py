@@ -14,10 +14,16 @@ from tests.monitoring.conftest import Product, Visit
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 900}
+WIDTHS = (360, 700, 737, 760, 800, 850, 903, 1024, 1280)
+HIDDEN = "element => element.getBoundingClientRect().width <= 1"
 PATHS = (
     "/monitoring",
+    "/monitoring?last=7d",
     "/monitoring/transfers",
     "/monitoring/transfers?customer_id=1&status=failed&stamped_status=401",
+    "/monitoring/transfers?words=valid&since=2026-01-01T00:00",
+    "/monitoring/transfers/retry",
+    "/monitoring/transfers/export?last=1h",
     "{failed}",
     "{succeeded}",
     "{waiting}",
@@ -25,6 +31,7 @@ PATHS = (
     "/monitoring/syncs",
     "{sync}",
     "/monitoring/rejections",
+    "/monitoring/rejections?by=one",
     "/monitoring/connections",
     "/monitoring/settings",
     "/monitoring/nothing",
@@ -93,7 +100,7 @@ def test_axe_finds_nothing(reader: Visit, places: dict[str, str], path: str) -> 
 
 def test_axe_finds_nothing_on_what_forms_answer(reader: Visit, places: dict[str, str]) -> None:
     page = reader.go("/monitoring/errors")
-    page.get_by_role("button", name="Re-run all").click()
+    page.get_by_role("link", name="Re-run all").click()
     expect(page.get_by_role("heading", name="Re-run")).to_be_visible()
     assert violations(page) == []
     page = reader.go(places["{failed}"])
@@ -119,10 +126,47 @@ def test_axe_finds_nothing_before_signing_in_and_before_the_first_transfer(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_page_is_wider_than_a_phone(reader: Visit, places: dict[str, str], path: str) -> None:
-    reader.page.set_viewport_size(PHONE)
+def test_no_page_is_wider_than_its_window(reader: Visit, places: dict[str, str], path: str) -> None:
     page = reader.go(places.get(path, path))
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_bars_are_read_and_followed_by_keyboard(reader: Visit) -> None:
+    page = reader.go("/monitoring")
+    bars = page.get_by_role("list", name="Attempts per hour, UTC").get_by_role("link")
+    expect(bars).to_have_count(24)
+    tip = bars.last.locator(".tip")
+    assert tip.evaluate(HIDDEN)
+    bars.nth(22).focus()
+    page.keyboard.press("Tab")
+    expect(bars.last).to_be_focused()
+    expect(bars.last).to_contain_text("so far")
+    expect(bars.last).to_contain_text("succeeded, ")
+    assert not tip.evaluate(HIDDEN)
+    bars.nth(3).hover()
+    assert not bars.nth(3).locator(".tip").evaluate(HIDDEN)
+    assert violations(page) == []
+    bars.last.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#transfers tbody tr").first).to_be_visible()
+    assert "since=" in page.url
+    assert "until=" in page.url
+    expect(page.get_by_text("live")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [740, 800, 900])
+def test_tables_with_long_words_fit_a_tablet(reader: Visit, width: int) -> None:
+    reader.page.set_viewport_size({"width": width, "height": 900})
+    for path in (
+        "/monitoring/errors",
+        "/monitoring/rejections",
+        "/monitoring/rejections?by=one",
+        "/monitoring/settings",
+    ):
+        page = reader.go(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 def test_a_keyboard_is_enough(visit: Visit) -> None:
@@ -134,5 +178,5 @@ def test_a_keyboard_is_enough(visit: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Look at it")).to_be_focused()
+    expect(page.get_by_role("main").get_by_role("link").first).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -49,6 +49,29 @@ async def test_one_store_has_no_switch(bridge: Callable[..., Any]) -> None:
         assert "All connections" not in (await pages.get("/monitoring")).text
 
 
+async def test_monitoring_counts_the_chosen_one(stores: Callable[..., Any]) -> None:
+    wire = Wire(add=[REFUSED, reply(200, {"id": 2}), reply(200, {"id": 3})])
+    async with stores(wire) as client:
+        for number, key in ((1, US), (2, EU), (3, EU)):
+            record = {"id": number, "email_address": f"person{number}@example.com"}
+            one = notification(id=str(number), destination=..., tracking_guid=None, customer=record)
+            await client.post(WEBHOOK, json=envelope(one), headers=key)
+        pages = Pages(client, wire)
+        await pages.sign_in()
+        for query, counted in (
+            ("", "Attempts 3 Failed 1"),
+            ("?connection=1796", "Attempts 1 Failed 1"),
+            ("?connection=1797", "Attempts 2 Failed 0"),
+            ("?connection=1797&last=30d", "Attempts 2 Failed 0"),
+        ):
+            page = await pages.get(f"/monitoring{query}")
+            assert counted in text_of(page.text), query
+            assert ("Latest failed transfers" in page.text) is ("1797" not in query)
+            assert ("HTTP status 401</span>" in page.text) is (query == "?connection=1796")
+        assert "/monitoring/transfers?since=" in page.text
+        assert "&amp;connection=1797" in page.text
+
+
 async def test_lists_and_groups_are_narrowed(stores: Callable[..., Any]) -> None:
     wire = Wire(add=REFUSED)
     async with stores(wire) as client:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
 from tests.conftest import BridgeFactory
-from tests.monitoring.support import PAGES, REFUSED, Pages, open_pages, signed_in
-from tests.support import Wire
+from tests.monitoring.support import PAGES, REFUSED, Pages, open_pages, signed_in, text_of
+from tests.support import VIEWER_KEY, Wire
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -34,8 +35,8 @@ async def test_every_page_is_strict(bridge: BridgeFactory, path: str) -> None:
 
 async def test_files_may_be_kept_and_need_no_session(bridge: BridgeFactory) -> None:
     async with open_pages(bridge) as pages:
-        html = (await pages.get("/login")).text
-        files = re.findall(r'(?:href|src)="(/monitoring/static/[^"]+)"', html)
+        shown = (await pages.get("/login")).text
+        files = re.findall(r'(?:href|src)="(/monitoring/static/[^"]+)"', shown)
         assert files
         for path in [*files, "/monitoring/static/htmx.min.js"]:
             answer = await pages.get(path)
@@ -131,7 +132,7 @@ async def test_nul_is_no_text(bridge: BridgeFactory) -> None:
 async def test_a_filter_that_no_page_sets_runs_nothing(bridge: BridgeFactory, field: str, value: str) -> None:
     async with signed_in(bridge) as pages:
         await failed(pages)
-        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **{field: value})
+        answer = await pages.post("/monitoring/transfers/retry", None, **{field: value})
         assert answer.status_code == 400
         assert f"There is no such {field.replace('_', ' ')}." in answer.text
         assert len(pages.wire.requests) == 1
@@ -141,10 +142,73 @@ async def test_a_form_after_the_session_leads_back_to_the_page(bridge: BridgeFac
     async with signed_in(bridge) as pages:
         path = await failed(pages)
         pages.client.cookies.clear()
-        answer = await pages.client.post(f"{path}/retry", data={})
+        answer = await pages.client.post(f"{path}/retry", data={"form_token": "x"})
         assert answer.headers["Location"] == f"/login?next={path}/retry"
         answer = await pages.sign_in(next=f"{path}/retry")
         answer = await pages.get(answer.headers["Location"])
         assert answer.headers["Location"] == path
-        for where in ("/monitoring/errors/retry", "/monitoring/settings/test", "/monitoring/syncs/x/cancel"):
+        for where in ("/monitoring/settings/test", "/monitoring/syncs/x/cancel", "/monitoring/syncs/x/continue"):
             assert (await pages.get(where)).status_code == 303
+
+
+LIST = '150713\n"1002" <b>&amp; é'
+
+
+@pytest.mark.parametrize("wrong_key_first", [False, True])
+async def test_what_was_entered_when_the_session_ended_is_there_after_signing_in(
+    bridge: BridgeFactory, *, wrong_key_first: bool
+) -> None:
+    async with signed_in(bridge) as pages:
+        token = await pages.token()
+        pages.client.cookies.clear()
+        answer = await pages.client.post(
+            "/monitoring/syncs", data={"form_token": token, "customer_ids": LIST, "connection": ""}
+        )
+        assert answer.status_code == 200
+        assert "Your session has ended, and nothing was done." in answer.text
+        form = hidden(answer.text)
+        assert form == {"next": "/monitoring/syncs", "kept.customer_ids": LIST, "kept.connection": ""}
+        if wrong_key_first:
+            answer = await pages.sign_in("x" * 20, **form)
+            assert hidden(answer.text) == form
+        answer = await pages.sign_in(**form)
+        assert answer.status_code == 200
+        assert "Nothing was done." in answer.text
+        assert html.escape(LIST).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in answer.text
+        assert 'action="/monitoring/syncs"' in answer.text
+        assert "None yet." in text_of((await pages.get("/monitoring/syncs")).text)
+        answer = await pages.client.post(
+            "/monitoring/syncs", data={"form_token": hidden(answer.text)["form_token"], "customer_ids": "1 2"}
+        )
+        assert answer.headers["Location"].startswith("/monitoring/syncs/")
+
+
+async def test_what_was_entered_in_a_form_of_another_session_is_there(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        answer = await pages.post(
+            "/monitoring/connections/default/pause", form_token="old", reason="The store moves."
+        )
+        assert answer.status_code == 403
+        assert 'value="The store moves."' in answer.text
+        assert hidden(answer.text)["form_token"] == await pages.token()
+        assert "Flows" in (await pages.get("/monitoring/connections")).text
+
+
+@pytest.mark.parametrize("target", ["https://example.com/", "//example.com", "/webhooks/customers", "/logout"])
+async def test_what_was_entered_goes_to_pages_of_ours_only(bridge: BridgeFactory, target: str) -> None:
+    async with open_pages(bridge) as pages:
+        answer = await pages.sign_in(next=target, **{"kept.customer_ids": "1"})
+        assert 'action="/monitoring"' in answer.text
+        assert target not in answer.text.replace('action="/logout"', "")
+
+
+async def test_a_viewer_is_not_asked_to_send_what_it_may_not(bridge: BridgeFactory) -> None:
+    async with open_pages(bridge, viewer_api_key=VIEWER_KEY) as pages:
+        answer = await pages.sign_in(VIEWER_KEY, next="/monitoring/syncs", **{"kept.customer_ids": "1"})
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/monitoring/syncs")
+
+
+def hidden(page: str) -> dict[str, str]:
+    """What a form carries unseen, but for the one to sign out."""
+    found = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in found}

@@ -22,13 +22,13 @@ def hints(ready: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "said", "judged"),
     [
-        (reply(401), "HTTP status 401 Unauthorized. Check STAMPED_API_PUBLIC_KEY"),
-        (reply(text="<html>We'll be right back</html>"), "HTTP status 200 OK."),
+        (reply(401), "HTTP status 401 Unauthorized. Check STAMPED_API_PUBLIC_KEY", "Needs help"),
+        (reply(text="<html>We'll be right back</html>"), "HTTP status 200 OK.", "Needs a look"),
     ],
 )
-async def test_a_stamped_that_fails(bridge: BridgeFactory, answer: Any, said: str) -> None:
+async def test_a_stamped_that_fails(bridge: BridgeFactory, answer: Any, said: str, judged: str) -> None:
     async with signed_in(bridge, Wire(add=answer, search=answer)) as pages:
         await pages.webhook()
         ready = (await pages.client.get("/readyz")).json()
@@ -39,7 +39,7 @@ async def test_a_stamped_that_fails(bridge: BridgeFactory, answer: Any, said: st
     assert hint in unescape(settings.text)
     assert said in hint
     assert hint in unescape(page.text)
-    assert "Needs a look" in page.text
+    assert judged in page.text
 
 
 async def test_a_database_that_is_away(bridge: BridgeFactory) -> None:

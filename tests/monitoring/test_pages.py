@@ -54,7 +54,33 @@ async def test_empty_pages_say_what_to_do_first(bridge: BridgeFactory, path: str
         assert "Authorization: Bearer &lt;Webhook API Key&gt;" in found
         assert "curl -i http://bridge.test/webhooks/customers" in found
         await pages.webhook()
-        assert "curl" not in await text(pages, path)
+        assert "curl -i" not in await text(pages, path)
+
+
+async def test_a_re_run_leaves_the_failure_where_it_was_and_marks_it(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge, Wire(add=[REFUSED, reply(200, {"id": 1})])) as pages:
+        path = await pages.webhook()
+        assert "Attempts 1 Failed 1 Half" in await text(pages, "/monitoring")
+        await pages.post(f"{path}/retry")
+        found = await text(pages, "/monitoring?last=7d")
+    assert "Attempts 2 Failed 1 1 recovered since" in found
+    assert "Succeeded 1 Put off 0 Failed 0 Failed, recovered since 1" in found
+
+
+async def test_a_closed_window_is_drawn_and_is_not_live(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        await pages.webhook()
+        live = (await pages.get("/monitoring?last=7d")).text
+        assert 'hx-get="/monitoring?last=7d"' in live
+        window = "since=2026-11-20T00:00&until=2026-11-21T00:00"
+        closed = (await pages.get(f"/monitoring?{window}")).text
+        assert "hx-get" not in closed
+        assert "Attempts 0" in text_of(closed)
+        listed = (await pages.get(f"/monitoring/transfers?{window}")).text
+        assert "hx-get" not in listed
+        assert "pulse" not in listed
+        for unreadable in ("last=1h", "last=8d", "since=2099-01-01"):
+            assert (await pages.get(f"/monitoring?{unreadable}")).status_code == 400
 
 
 async def test_monitoring_counts_the_last_day(bridge: BridgeFactory) -> None:
@@ -64,8 +90,9 @@ async def test_monitoring_counts_the_last_day(bridge: BridgeFactory) -> None:
         await pages.webhooks(person(3, scope="customer/deleted"))
         found = await text(pages, "/monitoring")
     assert "Success rate 50.0 %" in found
-    assert "Succeeded: 1. Skipped or cancelled: 1. Not ended yet: 0. Failed: 1." in found
-    assert "Needs a look" in found
+    assert "Succeeded 1 Put off 0 Failed 1 Failed, recovered since 0" in found
+    assert "Attempts 2 Failed 1" in found
+    assert "Needs help" in found
     assert "HTTP status 401 : The API key you supplied is not valid." in found
 
 
@@ -99,13 +126,13 @@ async def test_one_transfer_tells_its_story(bridge: BridgeFactory) -> None:
         "fetched from iPaaS.com",
         "created at Stamped.io as customer 143491",
         "iPaaS.com has external ID 143491",
-        "consent is not mapped, or the record has none",
+        "the record carries no consent: the subscription was left as it is",
         GUID,
     ):
         assert words in found
     assert "updated at Stamped.io as customer 143491" in second
     assert "iPaaS.com already had external ID 143491" in second
-    assert "Reconciled subscribed" in second
+    assert "Reconciled: subscribed" in second
 
 
 async def test_a_failed_transfer_names_its_resolution_and_runs_again(bridge: BridgeFactory) -> None:
@@ -122,7 +149,7 @@ async def test_a_failed_transfer_names_its_resolution_and_runs_again(bridge: Bri
         found = await text(pages, path)
         assert "Succeeded" in found
         assert entry.resolution not in found
-        assert "The steps are those of the last attempt" in found
+        assert "It took 2 attempts." in found
         answer = await pages.post(f"{path}/retry")
         assert answer.status_code == 409
         assert "This transfer is succeeded" in answer.text
@@ -135,23 +162,23 @@ async def test_each_attempt_lists_its_calls(bridge: BridgeFactory) -> None:
     async with signed_in(bridge, wire, **IPAAS) as pages:
         path = await pages.webhook(customer=...)
         html = (await pages.get(path)).text
-        lines = [text_of(line) for line in re.findall(r"<li[^>]*>(iPaaS.com: .*?|Stamped.io: .*?)</li>", html)]
+        lines = [text_of(line) for line in re.findall(r"<span>((?:iPaaS.com|Stamped.io): .*?)</span>\n", html)]
         assert lines == [
             "iPaaS.com: load the record, try 1: HTTP status 200 OK, 0 ms",
             "iPaaS.com: look up the external ID, try 1: HTTP status 404 Not Found, 0 ms NFND-1: no link",
             f"{create}, try 1: HTTP status 503 Service Unavailable, 0 ms Service Temporarily Unavailable",
             f"{create}, try 2: HTTP status 400 Bad Request, 0 ms … &lt;b&gt;a…@example.com&lt;/b&gt; is refused",
         ]
-        assert html.count('<li class="bad">Stamped.io: ') == 2
+        assert html.count('<li class="failed"><span>Stamped.io: ') == 2
         await pages.post(f"{path}/retry")
         html = (await pages.get(path)).text
-        assert re.findall(r'aria-label="Calls of attempt (\d)"', html) == ["1", "2"]
+        assert re.findall(r'aria-label="Calls: upserted, attempt (\d)"', html) == ["1", "2"]
 
 
 async def test_an_attempt_without_calls_lists_none(bridge: BridgeFactory) -> None:
     async with signed_in(bridge) as pages:
         html = (await pages.get(await pages.webhook(customer=RECORD | {"email_address": "nobody"}))).text
-        assert "not asked" in html
+        assert "Nothing was sent to Stamped.io: the record&#39;s e-mail address is not valid." in html
         assert 'class="calls"' not in html
 
 
@@ -163,10 +190,11 @@ async def test_a_waiting_transfer_is_cancelled(bridge: BridgeFactory) -> None:
         answer = await pages.client.post("/webhooks/customers", json=person(7), headers=headers)
         answer = await pages.client.post("/webhooks/customers", json=RECORD, headers=headers)
         path = f"/monitoring{answer.headers['Location']}"
-        found = await wait_for(pages, path, "next attempt")
-        assert "runs again by itself" in found
+        found = await wait_for(pages, path, "Waits for try 2 of 6 at")
+        assert "runs again by itself: try 2 of 6" in found
+        assert "with that the service gives up." in found
         assert (await pages.post(f"{path}/cancel")).status_code == 303
-        assert "Cancelled by hand." in await text(pages, path)
+        assert "Cancelled by operator at" in await text(pages, path)
 
 
 async def test_the_person_is_shown_on_asking_only_and_the_asking_is_logged(bridge: BridgeFactory) -> None:
@@ -199,14 +227,14 @@ async def test_no_page_shows_a_key(bridge: BridgeFactory) -> None:
 async def test_an_email_is_looked_for_without_standing_in_an_address(bridge: BridgeFactory) -> None:
     async with signed_in(bridge) as pages:
         await pages.webhooks(person(1), person(2))
-        answer = await pages.post("/monitoring/transfers", email=" Person1@Example.com ", status="succeeded")
+        answer = await pages.post("/monitoring/transfers", search=" Person1@Example.com ", status="failed")
         where = answer.headers["Location"]
         assert "person1" not in where.lower()
         found = (await pages.get(where)).text
         assert found.count('data-label="Outcome"') == 1
         kept = re.search(r'name="email_hash" value="([^"]+)"', found)
         assert kept
-        answer = await pages.post("/monitoring/transfers", email="", email_hash=kept[1], customer_id="2")
+        answer = await pages.post("/monitoring/transfers", email_hash=kept[1], customer_id="2")
         assert "No transfer fits this filter." in (await pages.get(answer.headers["Location"])).text
 
 
@@ -250,8 +278,14 @@ def chosen(html: str) -> dict[str, str]:
 
 
 def group_row(html: str, words: str) -> str:
-    (row,) = [each for each in html.split("<tr>") if words in each]
+    (row,) = [each for each in html.split("<article") if words in each]
     return row
+
+
+def asked(html: str) -> dict[str, str]:
+    """The filter in the address of the page that asks."""
+    (query,) = re.findall(r'/monitoring/transfers/retry\?([^"]+)', html)
+    return dict(parse_qsl(query.replace("&amp;", "&")))
 
 
 async def test_failed_ones_are_grouped_counted_and_run_again(bridge: BridgeFactory) -> None:
@@ -263,26 +297,27 @@ async def test_failed_ones_are_grouped_counted_and_run_again(bridge: BridgeFacto
         clock.advance(1)
         html = (await pages.get("/monitoring/errors")).text
         assert "3 failed transfers" in text_of(html)
-        assert re.findall(r'data-label="Count" class="number">(\d+)', html) == ["2", "1"]
+        assert re.findall(r'class="big"><a [^>]+>(\d+)', html) == ["2", "1"]
         assert "HTTP status 400 Bad Request: Customer … is not valid." in html
         row = group_row(html, "Customer … is")
-        group = chosen(row)
+        group = asked(row)
         assert set(group) == {"status", "group", "since", "until"}
         listed = re.findall(r'href="(/monitoring/transfers\?[^"]+)"', row)[0].replace("&amp;", "&")
         assert dict(parse_qsl(urlsplit(listed).query)) == group
         html = (await pages.get(listed)).text
         assert html.count('data-label="Outcome"') == 2
         assert "Failed alike: HTTP status 400 Bad Request: Customer … is not valid." in text_of(html)
-        form = chosen(html.split('action="/monitoring/errors/retry"')[1].split("</form>")[0])
+        form = chosen(html.split('action="/monitoring/transfers/export"')[1].split("</form>")[0])
         assert form == group, "the list's own button means the same"
         assert "Re-run these 2 …" in html
-        answer = await pages.post("/monitoring/errors/retry", None, **group)
+        answer = await pages.get(f"/monitoring/transfers/retry?{urlencode(group)}")
         assert "Re-run 2 failed transfers?" in answer.text
         assert "Customer … is not valid." in answer.text
         assert chosen(answer.text) == group
+        assert 'name="first" value="yes" checked' in answer.text
         assert len(pages.wire.requests) == 3
         pages.wire.script(add=reply(200, {"id": 9}))
-        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **chosen(answer.text))
+        answer = await pages.post("/monitoring/transfers/retry", None, **chosen(answer.text))
         sync = answer.headers["Location"]
         assert sync.startswith("/monitoring/syncs/")
         found = await wait_for(pages, sync, "2 of 2 ended")
@@ -290,9 +325,9 @@ async def test_failed_ones_are_grouped_counted_and_run_again(bridge: BridgeFacto
         html = (await pages.get("/monitoring/errors")).text
         assert "1 failed transfer " in text_of(html)
         assert "Re-run of failed ones" in await text(pages, "/monitoring/syncs")
-        every = html.split("<table")[0]
-        assert set(chosen(every)) == {"status", "since", "until"}
-        answer = await pages.post("/monitoring/errors/retry", None, **chosen(every))
+        every = asked(html.split("<article")[0])
+        assert set(every) == {"status", "since", "until"}
+        answer = await pages.get(f"/monitoring/transfers/retry?{urlencode(every)}")
         assert "Re-run 1 failed transfer?" in answer.text
 
 
@@ -305,25 +340,39 @@ async def test_a_filtered_list_of_failed_ones_runs_again_by_exactly_its_filter(b
         html = (await pages.get(f"/monitoring/transfers?{urlencode(query)}")).text
         assert "Re-run these 1 …" in html
         assert "Status 400 of Stamped.io" in html
-        answer = await pages.post("/monitoring/errors/retry", None, **query)
+        answer = await pages.get(f"/monitoring/transfers/retry?{urlencode(query)}")
         assert "Re-run 1 failed transfer?" in answer.text
         bound = chosen(answer.text)
         assert bound == query | {"until": "2026-11-24T10:00:01"}
         clock.advance(5)
         pages.wire.script(add=[refused, reply(200, {"id": 9})])
         await pages.webhook(**person(2, tracking_guid="3c90c3cc-0d44-4b50-8888-00000000000a"))
-        answer = await pages.post("/monitoring/errors/retry", None, confirmed="yes", **bound)
+        answer = await pages.post("/monitoring/transfers/retry", None, **bound)
         await wait_for(pages, answer.headers["Location"], "1 of 1 ended")
         assert "Re-run these 1 …" in (await pages.get(f"/monitoring/transfers?{urlencode(query)}")).text
         left = await text(pages, "/monitoring/transfers?status=failed")
         assert "Re-run these 3 …" in left, "what failed after the question, and the others"
 
 
-@pytest.mark.parametrize("query", ["", "status=succeeded", "stamped_status=401", "status=failed&customer_id=2"])
-async def test_only_a_list_of_failed_ones_offers_to_run_them(bridge: BridgeFactory, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [
+        ("", "Re-run these 1 failed …"),
+        ("status=succeeded", None),
+        ("stamped_status=401", "Re-run these 1 failed …"),
+        ("status=failed", "Re-run these 1 …"),
+        ("customer_id=2", None),
+    ],
+)
+async def test_only_a_list_with_failed_ones_offers_to_run_them(
+    bridge: BridgeFactory, query: str, offered: str | None
+) -> None:
     async with signed_in(bridge, Wire(add=[REFUSED, reply(200, {"id": 9})])) as pages:
         await pages.webhooks(person(1), person(2))
-        assert "Re-run" not in (await pages.get(f"/monitoring/transfers?{query}")).text
+        html = (await pages.get(f"/monitoring/transfers?{query}")).text
+        button = re.search(r'<button formaction="/monitoring/transfers/retry"([^>]*)>([^<]*)<', html)
+        assert button
+        assert (" hidden" in button[1], button[2]) == (offered is None, offered or "")
 
 
 async def test_chips_are_kept_by_the_form_and_can_be_removed(bridge: BridgeFactory) -> None:
@@ -342,7 +391,7 @@ async def test_chips_are_kept_by_the_form_and_can_be_removed(bridge: BridgeFacto
             dict(parse_qsl(urlsplit(path).query))
             for path in re.findall(r'href="([^"]+)"', chips.replace("&amp;", "&"))
         ]
-        for name, rest in zip(wanted, left, strict=True):
+        for name, rest in zip(["customer_id", *wanted], left, strict=True):
             assert rest == {key: value for key, value in (wanted | {"customer_id": "1"}).items() if key != name}
         assert f"Failed alike: {'0' * 12}" in text_of(chips)
 
@@ -385,30 +434,45 @@ async def test_a_sync_is_cancelled(bridge: BridgeFactory) -> None:
 
 async def test_rejections_are_listed(bridge: BridgeFactory) -> None:
     async with signed_in(bridge) as pages:
-        assert "Nothing was rejected." in await text(pages, "/monitoring/rejections")
-        await pages.client.post("/webhooks/customers", json={}, headers={"Authorization": "Bearer wrong"})
+        assert "Nothing was rejected in the last 7 days." in await text(pages, "/monitoring/rejections")
+        for _ in range(2):
+            await pages.client.post("/webhooks/customers", json={}, headers={"Authorization": "Bearer wrong"})
         found = await text(pages, "/monitoring/rejections")
+        assert "2 rejected in the last 7 days, by reason and caller." in found
         assert "401 The key is missing or not valid" in found
+        assert "Two keys have to be the same: the Webhook API Key of the subscription in iPaaS.com" in found
+        assert (await pages.get("/monitoring/rejections?by=one")).text.count('data-label="Time"') == 2
+        for nonsense in ("by=two", "cursor=x", "since=soon"):
+            assert (await pages.get(f"/monitoring/rejections?{nonsense}")).status_code == 400
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({}, "Stamped.io answered"),
-        ({"search": REFUSED}, "HTTP status 401 Unauthorized: The API key you supplied is not valid."),
-        ({"search": reply(200, text="<h1>We'll be right back</h1>")}, "the answer is a web page"),
+        ({}, ("Stamped.io answered",)),
+        (
+            {"search": REFUSED},
+            (
+                "HTTP status 401 Unauthorized: The API key you supplied is not valid.",
+                "What to do: Check STAMPED_API_PUBLIC_KEY and STAMPED_API_PRIVATE_KEY.",
+            ),
+        ),
+        ({"search": reply(404)}, ("What to do: Check STAMPED_API_STORE_HASH, then STAMPED_API_URL.",)),
+        ({"search": reply(200, text="<h1>We'll be right back</h1>")}, ("the answer is a web page",)),
     ],
+    ids=["well", "keys", "store", "page"],
 )
 async def test_the_connection_is_tested_by_one_reading_call(
-    bridge: BridgeFactory, answer: dict[str, Any], words: str
+    bridge: BridgeFactory, answer: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     async with signed_in(bridge, Wire(**answer)) as pages:
         answered = await pages.post("/monitoring/settings/test", connection="default")
         found = text_of(answered.text).replace("&#39;", "'")
         assert pages.wire.operations == ["search"]
         assert pages.wire.requests[0].method == "GET"
-    assert words in found
-    assert (CATALOG[Slug.CUSTOMER].resolution in found) is bool(answer)
+    for each in words:
+        assert each in found
+    assert ("What to do:" in found) is bool(answer)
 
 
 async def test_a_page_without_a_database_says_so(bridge: BridgeFactory) -> None:

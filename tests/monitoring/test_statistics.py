@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger import reports, statistics
+from app.ledger import hours, reports, statistics
 from app.ledger.database import Database
 from app.ledger.database_url import read_url
 from app.ledger.grouping import alike
@@ -47,7 +47,8 @@ async def test_an_empty_ledger_has_nothing_to_count(tmp_path: Path) -> None:
     database = Database(read_url(f"sqlite:///{tmp_path}/empty.db"))
     await database.migrate()
     assert await database.read(statistics.is_empty)
-    assert await database.read(statistics.per_hour, 0, 24) == {}
+    assert await database.read(hours.history, 0, NOW) == {}
+    assert await database.read(hours.over, NOW) is None
     assert await database.read(statistics.oldest_open) is None
     assert await database.read(statistics.last_webhook) is None
     assert await database.read(statistics.last_answer) is None
@@ -56,19 +57,23 @@ async def test_an_empty_ledger_has_nothing_to_count(tmp_path: Path) -> None:
     await database.aclose()
 
 
-async def test_hours_are_whole_and_add_up(seeded: Database) -> None:
+async def test_hours_add_up_to_all_attempts(seeded: Database) -> None:
     stored = await seeded.read(reports.listed, Filter(), COUNT)
-    first = int(NOW // HOUR) * HOUR - 60 * HOUR
-    counted = await seeded.read(statistics.per_hour, first, 61)
-    expected: dict[tuple[int, str], int] = {}
+    counted = await seeded.read(hours.history, 0, NOW + HOUR, "default")
+    expected: dict[int, list[str]] = {}
+    recovered: dict[int, int] = {}
     for transfer in stored:
-        key = (int(transfer.created_at // HOUR) * HOUR, transfer.status)
-        expected[key] = expected.get(key, 0) + 1
-    assert counted == expected
-    since = first + 55 * HOUR
-    recent = await seeded.read(statistics.per_hour, since, 6)
-    assert sum(recent.values()) == sum(transfer.created_at >= since for transfer in stored)
-    assert await seeded.read(statistics.per_hour, first + 61 * HOUR, 24) == {}
+        for attempt in await seeded.read(reports.attempts_of, transfer.seq):
+            expected.setdefault(hours.hour_of(attempt.finished_at), []).append(attempt.outcome)
+            if attempt.outcome == "failed" and transfer.status == "succeeded":
+                hour = hours.hour_of(attempt.finished_at)
+                recovered[hour] = recovered.get(hour, 0) + 1
+    assert recovered
+    for hour, tally in counted.items():
+        outcomes = expected.pop(hour, [])
+        assert (tally.succeeded, tally.failed) == (outcomes.count("succeeded"), outcomes.count("failed"))
+        assert tally.recovered == recovered.get(hour, 0)
+    assert expected == {}
 
 
 async def test_failed_ones_are_grouped_by_what_they_have_in_common(seeded: Database) -> None:
@@ -113,4 +118,9 @@ async def test_the_last_ones_are_the_last(seeded: Database) -> None:
     answer = await seeded.read(statistics.last_answer)
     tried = [each for each in await seeded.read(reports.listed, Filter(), COUNT) if each.attempts]
     assert answer is not None
-    assert answer.at == max(each.finished_at or 0 for each in tried)
+    last = max(each.finished_at or 0 for each in tried)
+    assert last - 1 < answer.started_at + answer.seconds <= last
+    assert await seeded.read(statistics.last_answer, "default") == answer
+    assert await seeded.read(statistics.last_webhook, "default") == newest.created_at
+    for of_none in (statistics.last_answer, statistics.last_webhook, statistics.oldest_open):
+        assert await seeded.read(of_none, "nowhere") is None

@@ -14,14 +14,19 @@ from tests.support import EMAIL, OPERATOR_KEY, RECORD, VIEWER_KEY, FakeClock, Wi
 
 KEYS: dict[str, Any] = {"operator_api_key": f"ada:{OPERATOR_KEY}", "viewer_api_key": f"eve:{VIEWER_KEY}"}
 PERSON = (EMAIL, RECORD["first_name"], RECORD["last_name"])
-READING = {"/logout", "/monitoring/transfers"}
+READING = {"/logout", "/monitoring/transfers", "/monitoring/transfers/export"}
 ACTIONS = [
     "{transfer}/retry",
     "{transfer}/cancel",
     "{transfer}/record",
     "{sync}/cancel",
+    "{sync}/continue",
     "/monitoring/syncs",
-    "/monitoring/errors/retry",
+    "/monitoring/errors/groups/088c64560262/acknowledge",
+    "/monitoring/errors/groups/088c64560262/unacknowledge",
+    "/monitoring/transfers/retry",
+    "/monitoring/transfers/cancel",
+    "/monitoring/transfers/export",
     "/monitoring/settings/test",
 ]
 
@@ -61,9 +66,9 @@ async def test_a_viewer_sees_every_page_and_no_form_that_acts(bridge: BridgeFact
         f"{there['transfer']}/record",
         f"{there['sync']}/cancel",
         "/monitoring/syncs",
-        "/monitoring/errors/retry",
         "/monitoring/settings/test",
     }
+    assert any(re.fullmatch("/monitoring/errors/groups/[0-9a-f]{12}/acknowledge", each) for each in acting)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -79,7 +84,7 @@ async def test_a_form_of_a_viewer_does_nothing(bridge: BridgeFactory, action: st
         assert "Nothing was done." in answer.text
         assert not any(name in answer.text for name in PERSON)
         assert len(pages.wire.requests) == calls
-        assert "Who did what" not in (await pages.get(there["transfer"])).text
+        assert 'class="deed"' not in (await pages.get(there["transfer"])).text
 
 
 async def test_a_viewer_may_filter_and_sign_out(bridge: BridgeFactory) -> None:
@@ -116,15 +121,16 @@ async def test_the_page_says_who_is_signed_in(
 async def test_the_page_of_a_transfer_tells_who_did_what(bridge: BridgeFactory) -> None:
     async with signed_in(bridge, Wire(add=REFUSED), **KEYS) as pages:
         path = await pages.webhook()
-        assert "Who did what" not in (await pages.get(path)).text
+        assert 'class="deed"' not in (await pages.get(path)).text
         assert (await pages.post(f"{path}/retry")).status_code == 303
         for _ in range(2):
             shown = await pages.post(f"{path}/record")
         assert EMAIL in shown.text
         await as_viewer(pages)
         found = text_of((await pages.get(path)).text)
-    assert re.search(r"Who did what .* re-run ada 127\.0\.0\.1 page .* revealed ada 127\.0\.0\.1 page", found)
-    assert found.count("revealed") == 1
+    deeds = [f"{what} by ada from 127.0.0.1, by page" for what in ("Re-run", "Record shown")]
+    assert re.search(" .*".join(map(re.escape, deeds)), found)
+    assert found.count("Record shown") == 1
 
 
 async def test_what_is_run_again_by_error_says_by_whom(bridge: BridgeFactory) -> None:
@@ -132,7 +138,7 @@ async def test_what_is_run_again_by_error_says_by_whom(bridge: BridgeFactory) ->
     async with signed_in(bridge, Wire(add=REFUSED), clock=clock, **KEYS) as pages:
         path = await pages.webhook()
         clock.advance(1)
-        answer = await pages.post("/monitoring/errors/retry", confirmed="yes")
+        answer = await pages.post("/monitoring/transfers/retry", status="failed")
         sync = answer.headers["Location"]
         await wait_for(pages, sync, "1 of 1 ended")
         assert (await pages.post(f"{sync}/cancel")).status_code == 303

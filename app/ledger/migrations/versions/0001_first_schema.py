@@ -12,6 +12,23 @@ depends_on = None
 def upgrade() -> None:
     """Go one version forward; there is no way back but a backup."""
     op.create_table(
+        "acknowledged",
+        sa.Column("failure_group", sa.String(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("failure_group"),
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("begun_at", sa.Float(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+        sa.Column("told_at", sa.Float(), nullable=True),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", "code"),
+    )
+    op.create_table(
         "attempts",
         sa.Column(
             "transfer_seq",
@@ -28,6 +45,7 @@ def upgrade() -> None:
         sa.Column("calls", sa.Text(), server_default="[]", nullable=False),
         sa.PrimaryKeyConstraint("transfer_seq", "number"),
     )
+    op.create_index("ix_attempts_finished", "attempts", ["finished_at"])
     op.create_table(
         "customers",
         sa.Column("connection", sa.String(), nullable=False),
@@ -106,6 +124,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_rejections_at", "rejections", ["at"])
     op.create_table(
+        "hours",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("succeeded", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("recovered", sa.Integer(), nullable=False),
+        sa.Column("put_off", sa.Integer(), nullable=False),
+        sa.Column("took", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", "hour"),
+    )
+    op.create_table(
         "replicas",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=False),
@@ -134,6 +163,9 @@ def upgrade() -> None:
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("cancelled_at", sa.Float(), nullable=True),
+        sa.Column("one_first", sa.Boolean(), nullable=False),
+        sa.Column("pilot", sa.BigInteger(), nullable=True),
+        sa.Column("held_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -201,6 +233,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("customer_id", "connection", "repeat_key", name="uq_transfers_repeat"),
         sa.UniqueConstraint("id", name="uq_transfers_id"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_transfers_arrival",
+        "transfers",
+        ["connection", "trigger", "created_at"],
+        sqlite_where=sa.text("created_at > 0"),
+        postgresql_where=sa.text("created_at > 0"),
+    )
+    op.create_index(
+        "ix_transfers_connection",
+        "transfers",
+        ["connection", "seq"],
+        sqlite_where=sa.text("created_at > 0"),
+        postgresql_where=sa.text("created_at > 0"),
     )
     op.create_index("ix_transfers_created", "transfers", ["created_at"])
     op.create_index("ix_transfers_email", "transfers", ["day", "email_hash"])
