@@ -1,20 +1,31 @@
 # syntax=docker/dockerfile:1
 ARG PYTHON=3.11
+# Whoever can ask for it may name it by its digest: --build-arg BASE=python:3.11-slim@sha256:…
+ARG BASE=python:${PYTHON}-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 ARG UV=0.13.9
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never
 RUN pip install --no-cache-dir --disable-pip-version-check "uv==${UV}"
 WORKDIR /app
-# What changes rarely first: the dependencies keep their layer while only the code changes.
-COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --no-install-project
+# What changes rarely first: the dependencies keep their layer while only the code changes. OpenTelemetry is there, and
+# is not even imported unless OTEL_ variables ask for it.
+COPY pyproject.toml uv.lock README.md LICENSE ./
+RUN uv sync --frozen --no-dev --extra otel --no-install-project
 COPY app app
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --extra otel --no-editable
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="ipaas-stamped" \
+      org.opencontainers.image.description="Customer bridge from iPaaS.com to Stamped.io" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.source="https://github.com/example/ipaas-stamped" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --gid 10001 bridge \
     && useradd --uid 10001 --gid bridge --no-create-home --home-dir /app --shell /usr/sbin/nologin bridge \
     && install --directory --owner=bridge --group=bridge /app/data

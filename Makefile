@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 STAMP := .venv/.ready
+TOOLS := .venvs/tools/.ready
 
 # The first of these that is new enough; another one by `make setup PYTHON=/path/to/python`.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -12,7 +13,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo run check test test-all fuzz hostile campaign bench bench-growth bench-pages bench-replicas soak screenshots
+.PHONY: help setup demo run check test test-all fuzz hostile campaign bench bench-growth bench-pages bench-replicas soak screenshots \
+	rolling check-deploy image-check wheel-check sbom audit
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -47,6 +49,9 @@ hostile: $(STAMP) ## 12,000 hostile requests: does one break it, hang, show a pe
 campaign: $(STAMP) ## 10,000 transfers on each database, with kills, cancels and faults: is one lost? (8 minutes)
 	@$(BIN)/python -m tests.campaign
 
+rolling: $(STAMP) ## Two replicas behind Caddy, replaced again and again under load (1 minute; ARGS=--proxy=nginx)
+	@$(BIN)/python -m tests.campaign.rolling $(ARGS)
+
 bench: $(STAMP) ## Speed beside a stateless control, and the goals (7 minutes, quiet machine; ARGS=--quick: 1)
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -64,6 +69,27 @@ soak: $(STAMP) ## Steady load, faults and restarts: is one lost, doubled, stale?
 
 screenshots: $(STAMP) ## The README's pictures, from seeded sandbox data
 	@$(BIN)/python tools/screenshots.py
+
+check-deploy: $(STAMP) $(TOOLS) ## The files of deploy/, the Dockerfile and the workflows, each by its own tool
+	@$(BIN)/python tools/check_deploy.py
+
+image-check: ## Builds the Dockerfile and runs the image, without Docker (as root, on Debian; 1 minute, then 15 s)
+	@tools/image_check.sh
+
+wheel-check: $(STAMP) ## The wheel, installed outside of this folder, serves
+	@tools/wheel_check.sh
+
+sbom: $(STAMP) ## dist/sbom.cdx.json: what the image is made of, from the lock file (CycloneDX)
+	@mkdir -p dist
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" uv export --frozen --no-dev --format cyclonedx1.5 --quiet --output-file dist/sbom.cdx.json >/dev/null
+	@echo dist/sbom.cdx.json
+
+audit: $(STAMP) $(TOOLS) ## Is something of the image known to be vulnerable? 0: no, 1: yes, 3: nobody could be asked
+	@$(BIN)/python tools/audit.py
+
+$(TOOLS): pyproject.toml uv.lock | $(STAMP)
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" UV_PROJECT_ENVIRONMENT=.venvs/tools uv sync --frozen --only-group tools --quiet
+	@touch $@
 
 $(STAMP): pyproject.toml uv.lock
 	@if ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \

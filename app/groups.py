@@ -57,15 +57,10 @@ def issues(session: Session, wanted: Filter, tag: Tag | None = None) -> list[Iss
     """The most frequent first, what somebody has taken note of last; `wanted` has both ends."""
     noted = acknowledgements.read(session, wanted)
     found = [
-        Issue(group, _tag_of(group), noted.get(group.newest.failure_group or ""))
+        Issue(group, tag_of(group.newest.documented_failure()), noted.get(group.newest.failure_group or ""))
         for group in statistics.failed_groups(session, wanted, MOST_READ)
     ]
     return sorted((each for each in found if tag in {None, each.tag}), key=lambda each: each.is_quiet)
-
-
-def _tag_of(group: FailureGroup) -> Tag:
-    failure = group.newest.documented_failure()
-    return tag_of(failure) if failure else "passes"
 
 
 class Noted(BaseModel):

@@ -1,6 +1,7 @@
 """The service's life: what starts and stops with it, and how SIGTERM ends it.
 
-Not ready any more, no new transfers, running ones get 15 s, then the server stops.
+Not ready any more, no new transfers, running ones get 15 s, then the server stops. Where others go on, it
+answers for 3 s at least: a balancer learns from `/readyz` that it leaves, before nobody is there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from app import workers
+from app.telemetry import traces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("app")
 
 DRAIN_SECONDS = 15.0  # of the 20 that it may take; the rest is for answers, the database and who hangs on
+LEAVING_SECONDS = 3.0  # a balancer that asks each second has asked twice
 _GARBAGE = (20_000, 20, 50)
 _LOOK_SECONDS = 1.0
 
@@ -53,12 +56,14 @@ def lifespan_of(  # noqa: PLR0913 - what lives
         engine.start()
         _tell("started", connections)
         going_on = asyncio.create_task(beside())
-        with draining_on_sigterm(engine), reloading_on_sighup(engine, connections):
+        leaving = 0.0 if database.is_sqlite else LEAVING_SECONDS
+        with draining_on_sigterm(engine, leaving), reloading_on_sighup(engine, connections):
             yield state
         going_on.cancel()
         await engine.drain(0)
         await connections.aclose()
         await database.aclose()
+        await traces.stop()
         workers.leave()  # uvicorn ends its workers by the signal, so nothing runs at their exit
         log.info("stopped")
 
@@ -110,8 +115,11 @@ def reloading_on_sighup(engine: Engine, connections: Connections) -> Iterator[No
 
 
 @contextmanager
-def draining_on_sigterm(engine: Engine, seconds: float = DRAIN_SECONDS) -> Iterator[None]:
-    """Puts the draining in front of the server's own handler; a second SIGTERM goes straight to that."""
+def draining_on_sigterm(engine: Engine, leaving: float, seconds: float = DRAIN_SECONDS) -> Iterator[None]:
+    """Puts the draining in front of the server's own handler; a second SIGTERM goes straight to that.
+
+    It takes `leaving` seconds at least.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals only reach the main thread; whoever embeds the service stops it otherwise
         return
@@ -120,7 +128,7 @@ def draining_on_sigterm(engine: Engine, seconds: float = DRAIN_SECONDS) -> Itera
     draining: list[asyncio.Task[None]] = []
 
     async def drain(frame: FrameType | None) -> None:
-        await engine.drain(seconds)
+        await asyncio.gather(engine.drain(seconds), asyncio.sleep(leaving))
         if callable(stop_server):
             stop_server(signal.SIGTERM, frame)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.setting_sources import ENV_FILE, given, read_secret, unknown, why
+from app.setting_sources import ENV_FILE, given, hand_on, read_secret, unknown, why
 from app.setting_values import Port
 from app.settings import AT_FAULT, IN_FILES, OTHER_NAMES, Settings, SettingsFault, given_as, is_absent
 
@@ -25,6 +25,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsFault([".env is not usable: it is not UTF-8; save it as UTF-8."]) from None
     except OSError as error:
         raise SettingsFault([f".env is not usable: {why(error)}; let this user read it."]) from None
+    hand_on(in_file)
     fields = [field for field, info in Settings.model_fields.items() if not info.exclude]
     known = [name for field in fields for name in names_of(field)]
     lines = [

@@ -26,6 +26,7 @@ from app.api.webhooks import webhook_routes
 from app.clock import Clock
 from app.connections import Connection, Connections
 from app.engine import Engine, Operations
+from app.gauges import Gauges
 from app.health import Health
 from app.keys import Keyring
 from app.ledger.database import Database
@@ -35,8 +36,9 @@ from app.lifespan import lifespan_of
 from app.loading import load_settings
 from app.monitoring import Browser, Pages, Sessions, Site, docs_routes, monitoring_routes
 from app.sandbox import create_sandbox
-from app.server import PLACES, Places, guard_uvicorn
+from app.server import PLACES, Observed, Places, guard_uvicorn
 from app.settings import Settings, SettingsFault
+from app.telemetry import traces
 from app.telemetry.logs import configure_logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.redaction import Redactor
@@ -63,6 +65,7 @@ def create_app(
     clock = clock or Clock()
     redactor = Redactor(key.secret for key in settings.keys)
     configure_logs(settings.log_level, settings.log_format, redactor)
+    traces.start()
     metrics = Metrics(_shared_folder() if workers.count() > 1 else None)
     guard_uvicorn()
     connections, url = parts_of(settings, redactor, partial(Connection.of, redactor, clock, metrics, transport))
@@ -80,6 +83,7 @@ def create_app(
         metrics=metrics,
     )
     operations = Operations(engine, database)
+    gauges = Gauges(engine, connections, clock, metrics)
     keyring = Keyring(settings.keys, connections.keys)
     health = Health(engine, connections, database, clock)
     judge = Judge(engine, connections, database, health, clock)
@@ -95,8 +99,11 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's own shows addresses and texts
         strict_content_type=False,
     )
+    app.add_middleware(Observed, metrics)
+    metrics.database("sqlite" if database.is_sqlite else "postgresql")
     sessions = Sessions(keyring, clock)
     example_key = settings.example_webhook_key
     pages = Pages(sessions, connections, sandbox=bool(settings.sandbox_url), example_key=example_key)
@@ -115,7 +122,7 @@ def create_app(
         connection_routes(operations, operator),
         access_routes(operator, connections),
         rejection_routes(database, engine.upkeep, operator),
-        health_routes(engine, health, metrics),
+        health_routes(engine, health, gauges, metrics),
         verdict_routes(judge, alerts, connections, operator),
         error_routes(browser.catalog),
         docs_routes(pages),

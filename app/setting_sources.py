@@ -27,6 +27,7 @@ _PLATFORMS = ("PORT", "LOG_", "DATABASE_", "ALERT_")
 _OF_SERVICES = re.compile(
     r".+_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_.+)"
 )
+_OF_TRACES = "OTEL_"
 _ALIKE = 0.92
 
 
@@ -42,6 +43,13 @@ def given(env_file: str | Path | None = ENV_FILE) -> tuple[dict[str, str], dict[
         {name.upper(): value for name, value in each.items() if value} for each in (os.environ, in_file)
     )
     return environment, dotenv
+
+
+def hand_on(in_file: Mapping[str, str]) -> None:
+    """What `.env` says to OpenTelemetry, which reads the environment alone."""
+    for name, value in in_file.items():
+        if name.startswith(_OF_TRACES):
+            os.environ.setdefault(name, value)
 
 
 def unknown(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, WithJsonSchema
 
 IN_SENTENCES: Final = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\b", re.ASCII)
+IN_HEADLINES: Final = re.compile(r"(?<![\d:])(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d) UTC\b", re.ASCII)
 _WRITTEN = {"anyOf": [{"type": "string", "format": kind} for kind in ("date-time", "date")]}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _NO_TIME = "Input should be a date and time such as 2026-11-24T12:30:00Z"

@@ -17,6 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from app.loading import load_settings
 from app.main import SANDBOX_PATH, create_app
+from app.sandbox import SANDBOX_PRIVATE_KEY, SANDBOX_PUBLIC_KEY, SANDBOX_STORE_HASH, create_sandbox
 from tools.seed import Plan, fill
 
 if TYPE_CHECKING:
@@ -35,26 +36,35 @@ CHROMIUM_ARGUMENTS = (
     "--disable-sync",
 )
 OPERATOR_KEY = "sandbox-operator-key"
+_OWN_KEY = "key-of-the-pictures"
 _PICTURES = Path(__file__).parent.parent / "docs"
-_SIZE = (1200, 960)
+_SIZE = (1200, 1180)
 
 
 @contextmanager
 def serving(database_url: str) -> Iterator[str]:
-    """The product in sandbox mode on a free port of this machine; its address."""
+    """The product with the keys of a store, a stand-in under its own address, on a free port; its address.
+
+    What is seeded is that store's: in sandbox mode each start would have a store of its own.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = load_settings(
         _env_file=None,
-        sandbox_url=f"http://127.0.0.1:{port}{SANDBOX_PATH}",
+        stamped_api_url=f"http://127.0.0.1:{port}{SANDBOX_PATH}",
+        stamped_api_public_key=SANDBOX_PUBLIC_KEY,
+        stamped_api_private_key=SANDBOX_PRIVATE_KEY,
+        stamped_api_store_hash=SANDBOX_STORE_HASH,
+        ipaas_webhook_api_key=f"webhook-{_OWN_KEY}",
+        operator_api_key=f"ada:{_OWN_KEY}",
         database_url=database_url,
         subscription_field="SubscribeProfile",
         log_level="ERROR",
     )
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), port=port, log_config=None, access_log=False, loop="asyncio")
-    )
+    app = create_app(settings)
+    app.mount(SANDBOX_PATH, create_sandbox())
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False, loop="asyncio"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
@@ -66,17 +76,17 @@ def serving(database_url: str) -> Iterator[str]:
         thread.join(10)
 
 
-def sign_in(page: Page, url: str) -> None:
+def sign_in(page: Page, url: str, key: str = OPERATOR_KEY) -> None:
     """As an operator does."""
     page.goto(f"{url}/login")
-    page.get_by_label("Your key").fill(OPERATOR_KEY)
+    page.get_by_label("Your key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Integration Monitoring")).to_be_visible()
 
 
 def take(page: Page, url: str, directory: Path) -> None:
     """Both pictures."""
-    sign_in(page, url)
+    sign_in(page, url, _OWN_KEY)
     page.screenshot(path=directory / "monitoring.png")
     page.goto(f"{url}/monitoring/transfers?status=failed&error=subscribe-or-unsubscribe-failed")
     page.locator("#transfers .cover").first.click()

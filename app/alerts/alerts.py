@@ -79,10 +79,10 @@ class Alerts:
         causes = {_key(each): each for each in verdict.causes if _alerts(each)}
         for key, (what, trouble) in (await self._claimed(causes)).items():
             if what == "begun":
-                sent = await self._send(_STATES[causes[key].state], causes[key].text)
+                sent = await self._send(_STATES[causes[key].state], causes[key].alert)
             else:
                 lasted = span(trouble.seen_at - trouble.begun_at)
-                text = f"Over after {lasted}: {self._named(key)}. Now: {verdict.headline}."
+                text = f"Over after {lasted}: {self._named(key)}. Now: {verdict.own}."
                 sent = await self._send("over", text)
             if what == "begun" and not any(each.sent for each in sent):
                 await self._take_back(key)

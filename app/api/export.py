@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _ROWS: Final = 500  # of one transaction
 _RECORDS: Final = 50  # the same with records, each of which may have 1 MiB
 _FORMULA: Final = ("=", "+", "-", "@")  # what a spreadsheet may take for one begins so
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CELL: Final = re.compile(r";(?=\s*[=+@-])")  # where a spreadsheet that splits by semicolons sees one begin
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _TYPES: Final[dict[Format, str]] = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 EXPORTED: Final[Responses] = {
     200: {
@@ -130,8 +131,8 @@ def _cell(value: Any) -> Any:
     """On one line, without what could drive a terminal either."""
     if not isinstance(value, str):
         return value
-    plain = _CONTROL.sub(" ", value)
-    return f"'{plain}" if plain.lstrip().startswith(_FORMULA) or plain != value else plain
+    plain = _CELL.sub(";'", _CONTROL.sub(" ", value))
+    return f"'{plain}" if plain.lstrip().startswith(_FORMULA) or _CONTROL.search(value) else plain
 
 
 def _compact(seconds: float | None) -> str:

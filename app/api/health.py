@@ -13,6 +13,7 @@ from app.health import Readiness
 
 if TYPE_CHECKING:
     from app.engine import Engine
+    from app.gauges import Gauges
     from app.health import Health
     from app.telemetry.metrics import Metrics
 
@@ -20,7 +21,7 @@ _NOT_READY = answered("Starting, stopping, or cut off from the database.", statu
 _AS_TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
-def health_routes(engine: Engine, health: Health, metrics: Metrics) -> APIRouter:
+def health_routes(engine: Engine, health: Health, gauges: Gauges, metrics: Metrics) -> APIRouter:
     """Open to all; they show no key, no address and no customer."""
     router = APIRouter(tags=["health"], route_class=PrivateRoute, responses=ANY_PROBLEM)
 
@@ -47,6 +48,7 @@ def health_routes(engine: Engine, health: Health, metrics: Metrics) -> APIRouter
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=_AS_TEXT)
     async def exposition() -> Response:
+        await gauges.look()
         return Response(metrics.exposition(), media_type=metrics.content_type)
 
     return router

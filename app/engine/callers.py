@@ -11,6 +11,7 @@ from app.engine.tasks import wait_at_most
 from app.ledger import reports, triggers
 from app.ledger.faults import DatabaseGone
 from app.ledger.ranks import Rank
+from app.telemetry import traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +164,8 @@ class Callers:
         consent = mapping.readable_consent(new.record) if new.record else None
         calls = new.skip_reason is None and not new.is_loaded_first
         turn = await self._turn(new.connection, deadline, calls=calls)
-        complete = replace(new, promised=turn.promised, consent=consent)
+        mine = traces.here().traceparent
+        complete = replace(new, promised=turn.promised, consent=consent, traceparent=mine)
         entered = await self._enter(turn, triggers.accept, complete, turn.owner, self._pulse.now())
         return entered, self._go_on(entered, watch, deadline, turn)
 

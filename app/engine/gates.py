@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from app.engine.turnstile import Turnstile
 from app.ledger import gates, work
@@ -17,7 +17,7 @@ from app.outbound.noting import NOTING, Noting
 from app.outbound.pauses import Paused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from app.clock import Clock
     from app.connections import Connections
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from app.engine.turnstile import Reservation
     from app.ledger.database import Database
     from app.ledger.gates import Gate
+    from app.ledger.session import Session
     from app.ledger.stored import Stored
     from app.ledger.trail import By
     from app.ledger.work import Work
 
+T = TypeVar("T")
 _AGAIN_SECONDS = 0.25  # between looks for one more call
 _DATABASE_SECONDS = 1.0
 
@@ -132,13 +134,17 @@ class Gates:
 
     async def look(self) -> dict[str, dict[Rank, int]]:
         """See all that are served as they are, and how much waits at each. Raises DatabaseGone."""
+        return await self.see(gates.waiting)
+
+    async def see(self, count: Callable[[Session, Collection[str]], T]) -> T:
+        """See all that are served as they are, and what else is counted of their scopes. Raises DatabaseGone."""
         here = {each.scope: self.at(each.scope) for each in self._connections}
         versions = {scope: each.version for scope, each in here.items()}
         throttles = {scope: each.throttle for scope, each in here.items()}
-        found, waiting = await self._database.read(gates.survey, throttles)
+        found, counted = await self._database.read(gates.survey, throttles, count)
         for scope, gate in found.items():
             self._see(here[scope], gate, versions[scope])
-        return waiting
+        return counted
 
     async def pause(self, scope: str, reason: str | None, by: By) -> None:
         """By hand. Raises LookupError and DatabaseGone."""

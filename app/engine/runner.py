@@ -14,6 +14,7 @@ import structlog
 
 from app.attempt import Change, Consent, Failure, Progress, StampedAnswer, TransferFailed
 from app.connections import connection_id
+from app.engine import spans
 from app.engine.fence import FencedTries
 from app.engine.memory import Memory
 from app.engine.report import report
@@ -179,7 +180,7 @@ class Runner:
 
     async def _attempt(self, claim: Claim, progress: Progress, deadline: float, calls: Reservation) -> None:
         lead = claim.lead
-        with _named(lead):
+        with spans.begin("attempt", lead, claim.covered) as span, _named(lead):
             began = self._clock.monotonic()
             tries = self._tries(deadline, claim.customer.owner, progress, calls)
             if lead.debug:
@@ -189,6 +190,7 @@ class Runner:
             try:
                 ending = await self._guarded(self._transfer(claim, tries, progress, memory), progress)
                 result = self._result(progress, ending, tries, memory.answered_at)
+                spans.tell(span, ending.failure, paused=ending.paused)
                 calls.close()
                 finished = await self._kept(attempts.finish, claim, lead.connection, result)
             except asyncio.CancelledError:
@@ -206,7 +208,7 @@ class Runner:
                 self._ports.due(claim)
 
     async def _load(self, claimed: Stored, deadline: float) -> None:
-        with _named(claimed):
+        with spans.begin("load", claimed) as span, _named(claimed):
             began = self._clock.monotonic()
             progress = Progress()
             tries = self._tries(deadline, claimed.owner, progress)
@@ -219,6 +221,7 @@ class Runner:
                     found.append(await load_record(change, connection, tries))
 
             ending = await self._guarded(load(), progress)
+            spans.tell(span, ending.failure, paused=ending.paused)
             if ending == _WELL:
                 progress.names = found[0].names
                 await self._take_its_place(claimed, found[0], progress)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.engine.pulse import Pulse
     from app.ledger.gates import Turn
     from app.outbound.calls import CallError
+    from app.outbound.pauses import State
 
 log = structlog.stdlib.get_logger("gates")
 
@@ -90,6 +91,17 @@ class Turnstile:
         """Why nothing can begin now."""
         now = self._pulse.now()
         return self.gate.pauses.at(now) if self._free >= self.need else self.gate.pause(now, self.need)
+
+    @property
+    def paused_by(self) -> set[State]:
+        """All that nothing can begin for now."""
+        pauses, pause = self.gate.pauses, self.pause()
+        states: dict[State, bool] = {
+            "throttled": pauses.is_throttled(self._pulse.now()),
+            "down": pauses.down_at is not None,
+            "paused": pauses.paused_at is not None,
+        }
+        return {state for state, holds in states.items() if holds} | ({pause.state} if pause else set())
 
     @property
     def calls_left(self) -> int:

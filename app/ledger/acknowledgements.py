@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger import trail
 from app.ledger.tables import acknowledged, transfers
@@ -31,8 +32,9 @@ def add(session: Session, group: str, now: float, by: By) -> Acknowledgement | N
     """From now on. Done again, what had come back is taken note of, too. None = nothing failed like this."""
     if not _is_known(session, group):
         return None
-    session.execute(delete(acknowledged).where(acknowledged.c.failure_group == group))
-    session.execute(insert(acknowledged).values(failure_group=group, at=now, who=by.who))
+    new = {"at": now, "who": by.who}
+    put = (sqlite if session.is_sqlite else postgresql).insert(acknowledged).values(new | {"failure_group": group})
+    session.execute(put.on_conflict_do_update(index_elements=["failure_group"], set_=new))
     trail.note(session, by, "acknowledged", now, subject=group)
     return Acknowledgement(group, now, by.who)
 

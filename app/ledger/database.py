@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _READERS = 2
 _DEFAULT_POOL = 10
+_ONE_MOMENT = "BEGIN ISOLATION LEVEL REPEATABLE READ"  # as on SQLite: what is counted by two statements adds up
 
 
 class Database:
@@ -53,7 +54,7 @@ class Database:
         readers = max(1, pool_size // 5)
         writers = pool_size - readers - 2
         self._group = PipelinedGroup(engines.postgresql_group(url), engines.group_settings(url))
-        self._readers = Pool(engines.postgresql(url, ms, readers), readers, "ledger-read")
+        self._readers = Pool(engines.postgresql(url, ms, readers, _ONE_MOMENT), readers, "ledger-read")
         self._writers = Pool(engines.postgresql(url, ms, writers), writers, "ledger-write")
         self._heart = Pool(engines.postgresql(url, engines.BEAT_MS, 1), 1, "ledger-beat")
 
@@ -70,7 +71,7 @@ class Database:
         return await self._writers.run(bound)
 
     async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`work` that only reads, beside the writers. Raises DatabaseGone."""
+        """`work` that only reads, beside the writers, what there was at one moment. Raises DatabaseGone."""
         return await self._readers.run(lambda session: work(session, *args, **kwargs))
 
     async def beat(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -37,14 +37,14 @@ GROUP_OPTIONS = {
 }
 
 
-def postgresql(url: URL, statement_ms: int, size: int) -> Engine:
+def postgresql(url: URL, statement_ms: int, size: int, begins: str = "BEGIN") -> Engine:
     """A pool of that many connections. Each transaction begins with its limits; sessions have no state.
 
     So they may be shared, as PgBouncer does: `BEGIN; SET LOCAL …` is one message.
     """
     engine = _of_postgresql(url, size, autocommit=True)
     limits = (f"SET LOCAL {name} = {value}" for name, value in _limits(url, statement_ms).items())
-    begin = "; ".join(["BEGIN", *limits])
+    begin = "; ".join([begins, *limits])
 
     def do_begin(pooled: Any) -> None:
         pooled.driver_connection.execute(begin, prepare=False)

@@ -11,11 +11,14 @@ from sqlalchemy import ColumnElement, Integer, cast, func, select, union_all
 
 from app.error_catalog import Slug
 from app.ledger import statistics
+from app.ledger.grouping import tag_of
 from app.ledger.reports import NO_SEQ, seq_since
-from app.ledger.tables import DAY, is_listed, is_open, rejections, transfers
+from app.ledger.stored import load_failure
+from app.ledger.tables import DAY, is_counted, is_open, rejections, transfers
 from app.outbound.status_table import Kind, classify
 
 if TYPE_CHECKING:
+    from app.ledger.grouping import Tag
     from app.ledger.session import Session
 
 HOUR: Final = 3600.0
@@ -41,11 +44,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """The commonest group of failures: how many, and what the newest of them says."""
+    """The commonest group of failures: how many, what the newest of them says, and what mends them."""
 
     total: int
     error: str | None
     reason: str | None
+    tag: Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +128,19 @@ def slots(session: Session, scope: str, until: float) -> dict[int, int]:
 
 
 def waiting_since(session: Session, before: float) -> dict[str, tuple[float, int]]:
-    """By connection, where the oldest open one came before that time: when, and how many are open."""
+    """By connection, where the oldest open one came before that time: when, and how many are open.
+
+    Without those that are run again: they wait since somebody asked, not since they came.
+    """
     oldest = statistics.oldest_open(session)
     if oldest is None or oldest.created_at >= before:
         return {}
-    first = func.min(_columns.created_at)
+    came = _columns.before.is_(None)
+    first, number = func.min(_columns.created_at).filter(came), func.count().filter(came)
     found = session.execute(
-        select(_columns.connection, first, func.count()).where(is_open).group_by(_columns.connection)
+        select(_columns.connection, first, number).where(is_open).group_by(_columns.connection)
     )
-    return {row[0]: (row[1], row[2]) for row in found if row[1] < before}
+    return {row[0]: (row[1], row[2]) for row in found if row[1] is not None and row[1] < before}
 
 
 def rejected(session: Session, since: float) -> list[Rejected]:
@@ -144,7 +152,7 @@ def rejected(session: Session, since: float) -> list[Rejected]:
 
 def _of(scope: str) -> tuple[ColumnElement[bool], ...]:
     """Said so that the index on connection and trigger is of use."""
-    return is_listed, _columns.connection == scope
+    return is_counted, _columns.connection == scope
 
 
 def _webhook(session: Session, scope: str, which: Any) -> float | None:
@@ -184,8 +192,9 @@ def _commonest(session: Session, failed: tuple[ColumnElement[bool], ...]) -> Ali
     found = session.execute(most).one_or_none()
     if found is None:
         return None
-    said = select(_columns.error, _columns.reason).where(_columns.seq == found[1])
-    return Alike(found[0], *session.execute(said).one())
+    said = select(_columns.error, _columns.reason, _columns.failure).where(_columns.seq == found[1])
+    error, reason, failure = session.execute(said).one()
+    return Alike(found[0], error, reason, tag_of(load_failure(failure)))
 
 
 def _last_words(session: Session, scope: str) -> tuple[Word | None, Word | None, float]:

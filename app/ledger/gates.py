@@ -7,7 +7,7 @@ webhooks that begin at once. What a dead one held counts as used when others fin
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,11 +19,12 @@ from app.outbound.pauses import Pause, Pauses
 from app.outbound.window import Throttle, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from app.ledger.session import Session
     from app.ledger.trail import By
 
+T = TypeVar("T")
 Turn = Literal["throttled", "down", "up"]
 _PAUSES = tuple(each.name for each in fields(Pauses))
 
@@ -172,10 +173,10 @@ def _one(session: Session, ask: Ask, now: float, owner: str = "") -> Gate:
 
 
 def survey(
-    session: Session, throttles: Mapping[str, Throttle]
-) -> tuple[dict[str, Gate], dict[str, dict[Rank, int]]]:
-    """Those of these connections as they are, and how much waits at each."""
-    return look(session, throttles), waiting(session, throttles.keys())
+    session: Session, throttles: Mapping[str, Throttle], count: Callable[[Session, Collection[str]], T]
+) -> tuple[dict[str, Gate], T]:
+    """Those of these connections as they are, and what else is to be counted of these, at the same moment."""
+    return look(session, throttles), count(session, throttles.keys())
 
 
 def waiting(session: Session, connections: Collection[str]) -> dict[str, dict[Rank, int]]:
@@ -186,13 +187,18 @@ def waiting(session: Session, connections: Collection[str]) -> dict[str, dict[Ra
     for connection, rank, count in session.execute(counts.group_by(mine, transfers.c.rank)):
         if connection in found:
             found[connection][Rank(rank)] += count
+    for connection, count in still_to_enter(session).items():
+        if connection in found:
+            found[connection][Rank.BULK] += count
+    return found
+
+
+def still_to_enter(session: Session) -> dict[str, int]:
+    """By connection: how many transfers syncs are still to become."""
     left = select(syncs.c.connection, func.sum(sync_blocks.c.size)).join(
         syncs, syncs.c.id == sync_blocks.c.sync_id
     )
-    for connection, count in session.execute(left.group_by(syncs.c.connection)):
-        if connection in found:
-            found[connection][Rank.BULK] += int(count)
-    return found
+    return {connection: int(count) for connection, count in session.execute(left.group_by(syncs.c.connection))}
 
 
 def _read(

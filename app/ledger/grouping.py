@@ -45,8 +45,10 @@ _SEVERAL = re.compile(r"…(?:[\s.,:/+#%*-]{0,3}…)+")
 _ENDS = ".:!?…"
 
 
-def tag_of(failure: Failure) -> Tag:
-    """What mends it: new keys, other data, or time alone."""
+def tag_of(failure: Failure | None) -> Tag:
+    """What mends it: new keys, other data, or time alone; None = nothing else is known."""
+    if failure is None:
+        return "passes"
     return _TAGS[Kind.of(failure.status, retryable=failure.retryable)]
 
 

@@ -31,5 +31,6 @@ def groups_that_say(words: str) -> Select[tuple[str]]:
     own: ColumnElement[str] = func.coalesce(newest.c.reason, "")
     for entry in CATALOG.values():
         own = func.replace(own, entry.sentence, "")
-    says = [func.lower(own).contains(word.lower(), autoescape=True) for word in words.split()]
+    each = dict.fromkeys(words.lower().split())
+    says = [func.lower(own).contains(word, autoescape=True) for word in each]
     return select(newest.c.failure_group).select_from(names).join(newest, newest.c.seq == last).where(*says)

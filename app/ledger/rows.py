@@ -235,7 +235,7 @@ def begun_or_due(transfer: Stored, owner: str | None, now: float) -> dict[str, A
 
 
 _BEFORE = ("status", "reason", *_OF_FAILURE, "finished_at", "promised", "tries", "rank")
-_BROUGHT = ("record", "record_hash", "email_hash", "changed_at", "consent", "fetched", "place")
+_BROUGHT = ("record", "record_hash", "email_hash", "changed_at", "consent", "fetched", "place", "entered")
 
 
 def before(transfer: Stored) -> str | None:

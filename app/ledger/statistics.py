@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Integer, cast, distinct, func, select
 
+from app.ledger.gates import still_to_enter
 from app.ledger.grouping import alike
 from app.ledger.reports import LISTED, is_of, where
 from app.ledger.stored import Stored
@@ -16,6 +17,8 @@ from app.ledger.tables import attempts, is_oldest, is_open, sync_items, syncs, t
 from app.outbound.noting import CANCELLED, METERED, load
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import ColumnElement, RowMapping, Subquery
 
     from app.ledger.reports import Filter
@@ -35,6 +38,14 @@ class OldestOpen:
     id: str
     created_at: float
     total: int
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Of one scope: how many by status, and when the oldest that is a transfer was received; None = none is."""
+
+    totals: dict[str, int]
+    oldest_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,25 @@ def oldest_open(session: Session, connection: str = "") -> OldestOpen | None:
     oldest = select(transfers.c.id, transfers.c.created_at).where(*among).order_by(transfers.c.created_at)
     row = session.execute(oldest.limit(1)).one_or_none()
     return OldestOpen(row.id, row.created_at, total) if row else None
+
+
+def backlog(session: Session, scopes: Collection[str]) -> dict[str, Backlog]:
+    """What has not ended of each of these scopes; `entering`: of syncs, still to become transfers."""
+    found = {scope: Backlog({}) for scope in scopes}
+    columns = transfers.c
+    counted = (
+        select(columns.connection, columns.status, func.count(), func.min(columns.created_at))
+        .where(is_open, columns.connection.in_(scopes))
+        .group_by(columns.connection, columns.status)
+    )
+    for scope, status, total, oldest_at in session.execute(counted):
+        mine = found[scope]
+        mine.totals[status] = total
+        mine.oldest_at = min(oldest_at, oldest_at if mine.oldest_at is None else mine.oldest_at)
+    for scope, total in still_to_enter(session).items():
+        if scope in found:
+            found[scope].totals["entering"] = total
+    return found
 
 
 def last_webhook(session: Session, connection: str = "") -> float | None:

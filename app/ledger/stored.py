@@ -39,6 +39,7 @@ class Stored:
     tracking_guid: str
     repeat_key: str | None
     destination: str | None
+    traceparent: str | None
     scope: str
     trigger: Trigger
     debug: bool

@@ -68,6 +68,7 @@ transfers = Table(
     Column("tracking_guid", String, nullable=False),
     Column("repeat_key", String),  # what makes a notification "the same again"; null = never
     Column("destination", String),
+    Column("traceparent", String),  # the trace that its trigger belongs to; null = none
     Column("scope", String, nullable=False),
     Column("trigger", String, nullable=False),
     Column("debug", Boolean, nullable=False),
@@ -139,9 +140,10 @@ def on_any_day() -> ColumnElement[bool]:
 
 
 is_loading = literal_column("loading", Boolean)
-# True of all, and said by lists and the verdict only. Else a plan that PostgreSQL made for the hot path while the
-# table was empty would take their index, and keep it for ever.
+# True of all, and said by lists, or by what counts, only. Else a plan that PostgreSQL made for the hot path while
+# the table was empty would take their index, and keep it for ever.
 is_listed = transfers.c.created_at > literal_column("0")
+is_counted = transfers.c.trigger != literal_column("''")  # no bound, which SQLite would scan by
 
 
 def _some(name: str, where: ColumnElement[bool], *columns: ColumnElement[Any], unique: bool = False) -> None:
@@ -175,7 +177,7 @@ _some(
 )
 Index("ix_transfers_status", transfers.c.status, transfers.c.seq)
 _some("ix_transfers_connection", is_listed, transfers.c.connection, transfers.c.seq)
-_some("ix_transfers_arrival", is_listed, transfers.c.connection, transfers.c.trigger, transfers.c.created_at)
+_some("ix_transfers_arrival", is_counted, transfers.c.connection, transfers.c.trigger, transfers.c.created_at)
 for _name, _column in (
     ("ix_transfers_error", transfers.c.error),
     ("ix_transfers_group", transfers.c.failure_group),

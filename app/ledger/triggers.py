@@ -34,7 +34,7 @@ class NewTransfer:
     """What is stored of a notification, or of a run by hand, before anything is done about it.
 
     `consent` as the mapping reads the record. `fetch`: without a record, one is fetched from iPaaS.com first.
-    `by`: who runs it by hand.
+    `by`: who runs it by hand. `traceparent`: the trace that it belongs to.
     """
 
     connection: str
@@ -51,6 +51,7 @@ class NewTransfer:
     skip_reason: str | None = None
     promised: bool = False
     by: By | None = None
+    traceparent: str | None = None
 
     @property
     def rank(self) -> Rank:
@@ -109,6 +110,7 @@ def _accept(session: Session, new: NewTransfer, owner: str | None, now: float) -
         "tracking_guid": new.tracking_guid,
         "repeat_key": new.repeat_key,
         "destination": new.destination,
+        "traceparent": new.traceparent,
         "scope": new.scope,
         "trigger": new.trigger,
         "debug": new.debug,
@@ -341,6 +343,8 @@ def _repeat(session: Session, new: NewTransfer, owner: str | None, now: float) -
     if transfer.status not in RERUNNABLE:
         return Entered(rows.change(session, transfer, {"promised": True}) if new.promised else transfer)
     values: dict[str, Any] = {"promised": new.promised, "rank": new.rank.value}
+    if new.traceparent is not None:
+        values["traceparent"] = new.traceparent
     fresh = rows.kept(new.record, new.consent)
     if fresh and fresh["record_hash"] != transfer.record_hash:
         customer, put = _put(session, customer, transfer, fresh)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import structlog
 from fastapi import APIRouter, Request
@@ -93,4 +94,5 @@ def session_routes(router: APIRouter, pages: Pages, sessions: Sessions, guesses:
 def _own_page(path: str) -> str:
     """Where to go after signing in: one of our own pages, whatever the address says."""
     fits = path == HOME or path.startswith((f"{HOME}/", f"{HOME}?"))
+    fits = fits and ".." not in unquote(path.partition("?")[0]).split("/")  # a browser would leave our pages by it
     return path if fits and path.isascii() and path.isprintable() and "\\" not in path else HOME

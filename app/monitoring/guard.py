@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HOME: Final = "/monitoring"
 FORM_LIMIT: Final = 1024 * 1024
 _OPEN_FORM_LIMIT: Final = FORM_LIMIT + 16 * 1024  # a sign-in hands on what was entered before
+_FIELDS: Final = 100  # of a form; ours have a dozen, and each one that is kept is written into a page
 KEPT: Final = "kept."  # before the names of those fields
 READS: Final = "reads"  # the tag of a form that changes nothing
 _ENDED: Final = "Your session has ended, and nothing was done. Sign in again: what you had entered is kept."
@@ -235,7 +236,10 @@ async def _read_form(request: Request, limit: int) -> Fields:
                 headers={"Connection": "close"},
             )
     _refuse_nul(b"%00" in raw or b"\0" in raw)
-    return parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
+    try:
+        return parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FIELDS)
+    except ValueError:
+        raise PageFault(HTTPStatus.BAD_REQUEST, "This is no form of ours", "Nothing was done.") from None
 
 
 def _refuse_nul(found: bool) -> None:  # noqa: FBT001 - its only argument

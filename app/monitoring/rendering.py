@@ -20,7 +20,7 @@ from app.monitoring.rows import became, in_full
 from app.monitoring.sessions import COOKIE
 from app.privacy import masked_id
 from app.sentence import subscription_left
-from app.times import IN_SENTENCES, duration, in_sentence, moment, read_time
+from app.times import IN_HEADLINES, IN_SENTENCES, duration, in_sentence, moment, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,6 +88,7 @@ class Pages:
             "in_utc": in_sentence,
             "when": when,
             "timed": timed,
+            "clocked": clocked,
             "duration": duration,
             "slot_name": slot_name,
             "written": written,
@@ -141,6 +142,17 @@ def timed(text: str) -> Markup:
         at = read_time(found[1])
         time = Markup('<time datetime="{}" title="{}">{}</time>').format(moment(at), found[0], when(at))
         made, end = made + text[end : found.start()] + time, found.end()
+    return made + text[end:]
+
+
+def clocked(text: str, now: float) -> Markup:
+    """The same of a headline: times without their day are of the day of `now`, in UTC."""
+    made, end = Markup(""), 0
+    for found in IN_HEADLINES.finditer(text):
+        at = read_time(f"{found[1] or f'{datetime.fromtimestamp(now, UTC):%Y-%m-%d}'} {found[2]}")
+        clock = Markup('<time class="clock" datetime="{}" title="{}">{}</time>')
+        clock = clock.format(moment(at), in_sentence(at), found[0])
+        made, end = made + text[end : found.start()] + clock, found.end()
     return made + text[end:]
 
 

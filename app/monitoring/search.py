@@ -11,7 +11,8 @@ from app.ipaas.models import read_guid
 Kind = Literal["nothing", "guid", "customer", "email", "words"]
 
 _NAMED: Final = re.compile(r"(customer|guid|transfer|words?|message)(?: id)?\s*:\s*(\S.*)", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"\S+/([^/?#\s]+)/?(?:[?#]\S*)?")  # of a page or a call: its last part
+# of a page or a call: its last part; the begin has no ? or #, so that nothing is looked at again and again
+_ADDRESS: Final = re.compile(r"[^?#\s]+/([^/?#\s]+)/?(?:[?#]\S*)?")
 _AROUND: Final = "<>()[]{}\"'“”«»,;"
 _QUOTED: Final = re.compile(r"[\"“«](.+)[\"”»]")
 

@@ -1,4 +1,4 @@
-"""Settings: what is set and where it comes from, without any key, and whether Stamped.io takes it."""
+"""Settings: what is set and where it comes from, without any key, and whether both systems take it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
 
-from app.health import advice
+from app.health import advice, ipaas_advice
 from app.ledger.database_url import shown_url
 from app.loading import names_of
 from app.monitoring.guard import form_of, go_to, not_found
@@ -20,9 +20,10 @@ from app.setting_sources import given
 from app.settings import Settings, is_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from app.alerts import Sent
+    from app.clock import Clock
     from app.connections import Connection
     from app.monitoring.site import Site
 
@@ -41,8 +42,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """How a test call went; `failure` None = well."""
+    """How a test call to a system went; `failure` None = well."""
 
+    system: str
     seconds: float
     failure: str | None = None
     resolution: str = ""
@@ -54,7 +56,7 @@ def setup_routes(router: APIRouter, site: Site) -> None:
 
     async def page(
         request: Request,
-        tested: Tested | None = None,
+        tested: Sequence[Tested] = (),
         of: str | None = None,
         sent: Sequence[Sent] | None = None,
     ) -> Response:
@@ -79,24 +81,19 @@ def setup_routes(router: APIRouter, site: Site) -> None:
 
     @router.post("/settings/test")
     async def test(request: Request) -> Response:
-        """One read-only call to Stamped.io."""
+        """One read-only call to Stamped.io, and one to iPaaS.com where that is set."""
         connection = site.connections.get(form_of(request).get("connection", ""))
         if connection is None:
             raise not_found("connection")
-        began = site.clock.monotonic()
-        try:
-            with site.engine.gates.metered(connection.scope):
+        gates, scope = site.engine.gates, connection.scope
+
+        async def stamped() -> None:
+            with gates.metered(scope):
                 await connection.stamped.check()
-        except CallError as error:
-            tested = Tested(site.clock.monotonic() - began, str(error), advice(error))
-        except Paused:
-            tested = Tested(
-                site.clock.monotonic() - began,
-                "Stamped.io asks to wait.",
-                "Test again when that is over: Monitoring says when.",
-            )
-        else:
-            tested = Tested(site.clock.monotonic() - began)
+
+        tested = [await _tested(site.clock, "Stamped.io", stamped, advice)]
+        if connection.ipaas is not None:
+            tested.append(await _tested(site.clock, "iPaaS.com", connection.ipaas.check, ipaas_advice))
         return await page(request, tested, connection.id)
 
     @router.post("/settings/alert")
@@ -109,6 +106,21 @@ def setup_routes(router: APIRouter, site: Site) -> None:
     @router.get("/settings/alert")
     async def back() -> Response:
         return go_to("/monitoring/settings")
+
+
+async def _tested(
+    clock: Clock, system: str, call: Callable[[], Awaitable[None]], advise: Callable[[CallError], str]
+) -> Tested:
+    began = clock.monotonic()
+    failure, resolution = None, ""
+    try:
+        await call()
+    except CallError as error:
+        failure, resolution = str(error), advise(error)
+    except Paused:
+        failure = f"{system} asks to wait."
+        resolution = "Test again when that is over: Monitoring says when."
+    return Tested(system, clock.monotonic() - began, failure, resolution)
 
 
 def shown_of(request: Request, connection: Connection) -> bool:

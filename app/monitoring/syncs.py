@@ -78,7 +78,7 @@ def _following_routes(router: APIRouter, site: Site) -> None:
         wanted = status if status in STATUSES else None
         found = await site.database.read(statistics.sync_transfers, sync_id, wanted, after, _PAGE + 1)
         more = len(found) > _PAGE
-        found = found[:_PAGE]
+        found = [site.operations.explain(each) for each in found[:_PAGE]]
         done = counts["total"] - counts["remaining"]
         return site.pages.show(
             request,

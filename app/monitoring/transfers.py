@@ -242,10 +242,10 @@ def list_routes(router: APIRouter, site: Site) -> None:
         """
         form = form_of(request)
         choice = Choice.of(form)
-        choice.fixed(site.operations.now()).filter()
         search = read_search(form.get("search", ""))
         if "search" in form:
             choice = choice.searched(search)
+        choice.fixed(site.operations.now()).filter()
         if search.kind == "guid":
             transfer = await site.database.read(reports.by_id, search.value)
             if transfer is not None:

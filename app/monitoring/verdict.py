@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from app.monitoring.connections import CONNECTIONS
+from app.monitoring.failures import ERRORS
 from app.monitoring.ranges import address, written
 from app.monitoring.transfers import LIST
 
@@ -22,11 +23,10 @@ _SHOWN: Final = {
     "webhooks-refused": ("Show the rejections", _REJECTIONS),
     "stamped-down": ("Show the connection", CONNECTIONS),
     "throttled": ("Show the connection", CONNECTIONS),
-    "ipaas-token": ("Show the settings", _SETTINGS),
-    "ipaas-failing": ("Show the settings", _SETTINGS),
     "connections-file": ("Show the settings", _SETTINGS),
     "no-webhook": ("Show the transfers", LIST),
     "waiting": ("Show them", LIST),
+    "failures": ("Show the errors", ERRORS),
 }
 
 
@@ -54,5 +54,11 @@ def deed_of(cause: Cause) -> Deed | None:
     if cause.action is None:
         return None
     label, path = _SHOWN[cause.code]
-    narrowed = whose | ({"status": "waiting"} if cause.code == "waiting" else {})
-    return Deed(label, path if path == _REJECTIONS else address(path, narrowed))
+    return Deed(label, path if path == _REJECTIONS else address(path, whose, _narrowed(cause)))
+
+
+def _narrowed(cause: Cause) -> Mapping[str, str]:
+    """What the page that is led to shows."""
+    if cause.code == "waiting":  # what was received before is listed below the oldest one
+        return {"until": written((cause.since or 0.0) + 1)}
+    return {"last": "24h"} if cause.code == "failures" else {}

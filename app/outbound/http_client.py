@@ -20,6 +20,7 @@ from app.outbound.calls import ENVELOPES, CallError, begin_of, cut, message_of, 
 from app.outbound.noting import CANCELLED, NOTING
 from app.outbound.status_table import Kind, classify
 from app.outbound.wire import Unreadable, Wire, read
+from app.telemetry import traces
 from app.telemetry.redaction import basic_credentials
 
 if TYPE_CHECKING:
@@ -113,21 +114,23 @@ class JsonClient:
         noted = await noting.begin(self._system, operation)
         self.called = True
         began, outcome, failed = time.perf_counter(), CANCELLED, None
-        try:
-            answer = await self._bounded(operation, method, path, json, params)
-            noted.status = answer.status
-            self._raise_for_failure(operation, answer, pages=pages)
-            outcome = "ok"
-        except CallError as error:
-            self.last_failure = error if error.kind is not Kind.REFUSED else None
-            failed = error
-            outcome, noted.status, noted.message = error.kind.value, error.status, error.message
-            raise
-        finally:
-            noting.end(noted, outcome, failed)
-            if outcome != CANCELLED:
-                self.answered_at = noting.clock.monotonic()
-            self._observe(self._system, operation, outcome, time.perf_counter() - began)
+        with traces.calling(self._system, operation, noted.number) as span:
+            try:
+                answer = await self._bounded(operation, method, path, json, params)
+                noted.status = answer.status
+                self._raise_for_failure(operation, answer, pages=pages)
+                outcome = "ok"
+            except CallError as error:
+                self.last_failure = error if error.kind is not Kind.REFUSED else None
+                failed = error
+                outcome, noted.status, noted.message = error.kind.value, error.status, error.message
+                raise
+            finally:
+                noting.end(noted, outcome, failed)
+                if outcome != CANCELLED:
+                    self.answered_at = noting.clock.monotonic()
+                self._observe(self._system, operation, outcome, time.perf_counter() - began)
+                traces.called(span, method, noted.status, outcome)
         self.last_failure = None
         return answer
 
@@ -157,6 +160,9 @@ class JsonClient:
         headers = [(b"Host", url.netloc), *self._headers]
         if json is not None:
             headers.append((b"Content-Type", b"application/json"))
+        traceparent = traces.here().traceparent
+        if traceparent is not None:
+            headers.append((b"traceparent", traceparent.encode()))
         if method != "GET":
             headers.append((b"Content-Length", b"%d" % len(content)))
         request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(content))

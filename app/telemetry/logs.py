@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from app.telemetry import traces
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -160,7 +162,9 @@ class _Lines:
 
 
 def _with_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    context = _context.get()
+    context, trace_id = _context.get(), traces.here().trace_id
+    if trace_id is not None:
+        event = {**event, "trace_id": trace_id}
     return {**context, **event} if context else event
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,12 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from app.telemetry.collectors import BuildInfo, ConnectionState, Processes, States
+
 _together: Final[Any] = multiprocess  # it has no types
 _LABELLED = 200  # the library looks its labels up under a lock
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
+_ANSWER_SECONDS = (0.005, 0.01, 0.025, *_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,17 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self._answers = Histogram(
+            "ipaas_stamped_http_seconds",
+            "Answers to callers, by route and class of status; 0xx: without an answer",
+            ("method", "route", "status"),
+            buckets=_ANSWER_SECONDS,
+            registry=self._registry,
+        )
+        self._states = States()
+        self._build = BuildInfo()
 
+        self._answered = lru_cache(maxsize=_LABELLED)(self._answers_of)
         self._ended = lru_cache(maxsize=_LABELLED)(self._transfers.labels)
         self._called = lru_cache(maxsize=_LABELLED)(self._calls.labels)
 
@@ -115,6 +128,18 @@ class Metrics:
         """Somebody tried one."""
         self._wrong_keys.labels(door).inc()
 
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request has its answer; `route` and `method` are of a few."""
+        self._answered(method, route, status // 100).observe(seconds)
+
+    def database(self, kind: str) -> None:
+        """What is stored is stored there."""
+        self._build.database = kind
+
+    def see(self, states: Sequence[ConnectionState] | None) -> None:
+        """What the database said a moment ago of all connections, for all replicas; None = it said nothing."""
+        self._states.seen = states
+
     def running(self, number: int) -> None:
         """So many are under way in this process."""
         self._running.set(number)
@@ -122,13 +147,24 @@ class Metrics:
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format; with a folder, of all processes that count there."""
         if self._folder is None:
-            return generate_latest(self._registry)
-        for pid in {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("gauge_*.db")}:
-            if not _lives(pid):
-                _together.mark_process_dead(pid, str(self._folder))
+            return self._told(self._registry, Processes())
+        pids = {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("gauge_*.db")}
+        for pid in {each for each in pids if not _lives(each)}:
+            _together.mark_process_dead(pid, str(self._folder))
+            pids.discard(pid)
         together = CollectorRegistry()
         _together.MultiProcessCollector(together, str(self._folder))
-        return generate_latest(together)
+        return self._told(together, Processes(pids))
+
+    def _told(self, counted: CollectorRegistry, processes: Processes) -> bytes:
+        """With what is no count: it is looked at now, and the same whoever tells it."""
+        looked_at = CollectorRegistry()
+        for each in (self._states, self._build, processes):
+            looked_at.register(each)
+        return generate_latest(counted) + generate_latest(looked_at)
+
+    def _answers_of(self, method: str, route: str, hundreds: int) -> Histogram:
+        return self._answers.labels(method, route, f"{hundreds}xx")
 
 
 def _lives(pid: int) -> bool:

@@ -47,9 +47,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`told`: what `/readyz` says is wrong with the service itself, by the code of its cause."""
+    """`told`: what `/readyz` says is wrong with the service itself, by the code of its cause.
+
+    `let_in`: when a webhook came last, also of a store that is not served any more; None = it is not known.
+    """
 
     at: float
     told: Mapping[str, str] = field(default_factory=dict)
     stores: tuple[Store, ...] = ()
     rejections: tuple[Rejected, ...] = ()
+    let_in: float | None = None

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.ledger import facts as ledger
+from app.ledger import statistics
 from app.ledger.facts import HOUR, WEEK
 from app.ledger.faults import DatabaseGone
 from app.ledger.ranks import Rank
@@ -69,7 +70,7 @@ class Judge:
             with suppress(DatabaseGone):
                 await self._engine.upkeep.flush()
             scopes = [each.scope for each in self._connections]
-            counted, oldest, rejections = await self._database.read(_read, scopes, now)
+            counted, oldest, rejections, let_in = await self._database.read(_read, scopes, now)
             stores = [
                 await self._store(each, counted[each.scope], waiting.get(each.scope, {}), oldest.get(each.scope))
                 for each in self._connections
@@ -77,7 +78,7 @@ class Judge:
             ]
         except DatabaseGone:
             return Facts(now, told | {"database": _AWAY})
-        return Facts(now, told, tuple(stores), tuple(rejections))
+        return Facts(now, told, tuple(stores), tuple(rejections), let_in)
 
     async def _store(
         self,
@@ -148,8 +149,10 @@ def _code_of(check: Check) -> str | None:
 
 def _read(
     session: Session, scopes: Sequence[str], now: float
-) -> tuple[dict[str, Counted], dict[str, tuple[float, int]], list[Rejected]]:
+) -> tuple[dict[str, Counted], dict[str, tuple[float, int]], list[Rejected], float | None]:
     counted = {scope: ledger.counted(session, scope, now) for scope in scopes}
-    last = max((each.last_webhook or 0.0 for each in counted.values()), default=0.0)
+    let_in = statistics.last_webhook(session)
+    last = max(let_in or 0.0, *(each.last_webhook or 0.0 for each in counted.values()), 0.0)
     since = max(min(last, now - LATELY), now - WEEK)
-    return counted, ledger.waiting_since(session, now - _OLD_SECONDS), ledger.rejected(session, since)
+    oldest = ledger.waiting_since(session, now - _OLD_SECONDS)
+    return counted, oldest, ledger.rejected(session, since), let_in

@@ -13,18 +13,25 @@ from app.ledger.facts import HOUR
 from app.outbound.calls import status_line
 from app.outbound.status_table import Kind
 from app.verdict.causes import CODES, Cause, Verdict
-from app.verdict.words import clock, some, span, told_of, waits
+from app.verdict.words import clock, own_of, some, span, told_of, waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.health import State
+    from app.ledger.grouping import Tag
     from app.outbound.calls import CallError
     from app.verdict.facts import Facts, Store
 
 LATELY: Final = 2 * HOUR  # a refused webhook is of interest for so long
+_IN_A_ROW: Final = 3  # refused webhooks with none between them that was let in; fewer may be a stranger's
 _MANY: Final = 10  # of fewer failures a share says little
 _BAD_SHARE, _BAD_SHARE_LATELY, _ALERTING_SHARE = 0.2, 0.5, 0.05
+_REMEDIES: Final[dict[Tag, str]] = {  # of failures, by what mends the commonest of them
+    "keys": "Mend the cause, then re-run them.",
+    "data": "Correct the records in iPaaS.com, which then sends them anew; the same data fail again.",
+    "passes": "It passes by itself, as a rule; re-run them then.",
+}
 _STATES: Final[dict[str, State]] = {
     "service": "fail",
     "database": "fail",
@@ -57,24 +64,25 @@ def _well(stores: list[Store], now: float) -> str:
 def _of_callers(facts: Facts) -> Iterator[Cause]:
     """No key says whose these were."""
     now, rejections = facts.at, facts.rejections
-    last = max((each.counted.last_webhook or 0.0 for each in facts.stores), default=0.0)
+    last = max(facts.let_in or 0.0, *(each.counted.last_webhook or 0.0 for each in facts.stores), 0.0)
     refused = [each.at for each in rejections if each.status == HTTPStatus.UNAUTHORIZED]
     since = [at for at in refused if at > last]
     lately = [at for at in refused if at > now - LATELY]
-    if since:
+    if len(since) >= _IN_A_ROW or (since and last <= now - LATELY):
         headline = f"iPaaS.com's key is refused: {some(len(since), 'webhook')} in {span(now - min(since))}"
         remedy = "In iPaaS.com, set the subscription's Webhook API Key to a key of IPAAS_WEBHOOK_API_KEY."
         yield Cause("webhook-key", "fail", headline, remedy, since=min(since), count=len(since))
     elif lately:
         headline = f"A webhook key was refused: {some(len(lately), 'webhook')} in {span(now - min(lately))}"
-        remedy = "Others were let in since. Rejections say where they came from."
+        remedy = "Rejections say where from. " + ("Others were let in since." if not since else "None came since.")
         yield Cause("webhook-key", "warn", headline, remedy, since=min(lately), count=len(lately), alerts=False)
     others = [each for each in rejections if each.status != HTTPStatus.UNAUTHORIZED and each.at > now - LATELY]
     if others:
         most = Counter(each.status for each in others).most_common(1)[0][0]
         first = min(each.at for each in others)
-        told = f"{'all' if len({each.status for each in others}) == 1 else 'most'} with {status_line(most)}"
+        share = "" if len(others) == 1 else "all " if len({each.status for each in others}) == 1 else "most "
         were = "was" if len(others) == 1 else "were"
+        told = f"{share}with {status_line(most)}"
         headline = f"{some(len(others), 'webhook')} {were} refused in {span(now - first)}, {told}"
         yield Cause("webhooks-refused", "warn", headline, "Rejections say why.", since=first, count=len(others))
 
@@ -84,8 +92,9 @@ def _of_store(store: Store, now: float, *, several: bool) -> Iterator[Cause]:
     found = (_stamped(store, now), _ipaas(store), _pause(store, now), _failures(store))
     for cause in (*found, _throttled(store, now), _silence(store, now), _waiting(store, now)):
         if cause is not None:
-            headline = f"{store.name}: {cause.headline}" if several else cause.headline
-            yield replace(cause, headline=headline, connection=store.id)
+            whose = f"{store.name}: " if several else ""
+            own = f"{whose}{cause.own}" if cause.own else None
+            yield replace(cause, headline=f"{whose}{cause.headline}", own=own, connection=store.id)
 
 
 def _stamped(store: Store, now: float) -> Cause | None:
@@ -139,17 +148,22 @@ def _failures(store: Store) -> Cause | None:
     day, hour = max(store.counted.day, failed.day), max(store.counted.hour, failed.hour, 1)
     is_bad_lately = failed.hour >= _MANY and failed.hour / hour >= _BAD_SHARE_LATELY
     is_bad = is_bad_lately or (failed.day >= _MANY and failed.day / day >= _BAD_SHARE)
-    why, group = "", failed.commonest
+    group, number = failed.commonest, f"{failed.day:,} of {day:,} failed in 24 h"
+    why = told = ""
+    tag: Tag = group.tag if group else "keys"
     if group is not None:
-        why = f"{', most of them' if group.total < failed.day else ''}: {told_of(group, store)}"
+        why = f"{f', {group.total:,} of them' if group.total < failed.day else ''}: "
+        told = told_of(group, store)
     return Cause(
         "failures",
         "fail" if is_bad else "warn",
-        f"{failed.day:,} of {day:,} failed in 24 h{why}",
-        "Mend the cause, then re-run them.",
+        f"{number}{why}{told}",
+        _REMEDIES[tag],
         since=failed.first_at,
         count=failed.day,
         alerts=is_bad or (failed.day >= _MANY and failed.day / day >= _ALERTING_SHARE),
+        helps="show" if tag == "data" else None,
+        own=f"{number}{why}{own_of(told)}",
     )
 
 

@@ -53,6 +53,11 @@ def told_of(group: Alike, store: Store) -> str:
     return message.rstrip(".")
 
 
+def own_of(told: str) -> str:
+    """That without Stamped.io's own words, which stand behind the status."""
+    return told.partition(": ")[0] if told.startswith("HTTP status ") else told
+
+
 def _class_of(value: str) -> str:
     if value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
         return "a number"

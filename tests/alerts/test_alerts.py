@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,10 +24,12 @@ WORD = "its-secret-path"
 
 @dataclass
 class Hook:
-    """A target of alerts; `got` has what arrived."""
+    """A target of alerts; `got` has what arrived; `answer`: MiB, of which so many are `written`."""
 
     url: str = ""
     status: int = 200
+    answer: int = 0
+    written: int = 0
     got: list[dict[str, str]] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
@@ -46,6 +48,10 @@ def target() -> Iterator[Hook]:
             hook.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(hook.status)
             self.end_headers()
+            with suppress(ConnectionError):
+                for _ in range(hook.answer):
+                    self.wfile.write(b"x" * 1024 * 1024)
+                    hook.written += 1
             hook.arrived.set()
 
         def log_message(self, *_: object) -> None:
@@ -166,6 +172,15 @@ async def test_one_that_hangs_is_waited_for_no_longer_than_it_may() -> None:
     sender = Sender([slow])
     (third,) = await sender.send("a", "b")
     assert third.why == "it broke (RuntimeError)"
+
+
+def test_a_huge_answer_is_not_read(hook: Hook) -> None:
+    hook.answer = 100
+    (found,) = read_targets(hook.url)
+    assert found is not None
+    assert found.send("a title", "a text")
+    assert hook.arrived.wait(10)
+    assert hook.written < hook.answer / 2
 
 
 def test_a_url_that_is_none_has_no_target() -> None:

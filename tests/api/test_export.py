@@ -72,13 +72,17 @@ async def test_an_id_that_is_an_address_is_masked(bridge: BridgeFactory) -> None
         assert EMAIL not in (await Operator(client).call("GET", FILE)).text
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r+", " @", "\x1b["])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r+", " @", "\x1b[", "\u202e", "\ud800"])
 def test_no_cell_is_a_formula_or_drives_a_terminal(begin: str) -> None:
     item = {"a": f"{begin}1+1", "b": 'x"y, ü', "c": -1, "d": None}
     (row,) = csv.reader(io.StringIO(export.csv_lines([item])))
     assert row[0].startswith("'")
     assert row[0].isprintable()
     assert row[1:] == ['x"y, ü', "-1", ""]
+
+
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_part_them() -> None:
+    assert export.csv_lines([{"a": "x;=1+1", "b": "y; -2;3", "c": "a;b"}]) == "x;'=1+1,y;' -2;3,a;b\r\n"
 
 
 @pytest.mark.parametrize(

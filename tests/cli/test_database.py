@@ -71,7 +71,7 @@ def test_what_cannot_be_done_is_a_readable_line(
 
 
 def restore(kept: Path, lost: Path) -> None:
-    """As README.md says it."""
+    """As docs/databases.md says it."""
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert not list(kept.parent.glob("kept.db?*")), "one file, with nothing beside it"
     for left in lost.parent.glob("bridge.db*"):

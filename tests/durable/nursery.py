@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import app.main
+from app import lifespan
 from app.clock import Clock
 from app.engine import Engine, dispatcher, entry
 from app.ledger import customers, engines, replicas
@@ -190,6 +191,7 @@ def _bridge(options: dict[str, Any]) -> FastAPI:
     dispatcher._LOOK_SECONDS = options.get("look", dispatcher._LOOK_SECONDS)
     entry._LOOK_SECONDS = options.get("entry_look", entry._LOOK_SECONDS)
     pauses._FIRST_PROBE = options.get("probe", pauses._FIRST_PROBE)
+    lifespan.LEAVING_SECONDS = options.get("leaving", lifespan.LEAVING_SECONDS)
     engines.IDLE_MS = options.get("idle_ms", engines.IDLE_MS)
     engines.LOCK_MS = options.get("lock_ms", engines.LOCK_MS)
     if "clock_off" in options:

@@ -31,6 +31,7 @@ SHORT: dict[str, Any] = {
     "look": 0.25,
     "entry_look": 0.5,
     "probe": 0.5,
+    "leaving": 0.1,
 }
 OPEN = ("accepted", "running", "waiting")
 _LONGEST_SECONDS = 20.0

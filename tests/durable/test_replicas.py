@@ -286,7 +286,7 @@ async def test_more_replicas_do_not_cost_more_transactions(
 
     The pool's ping before each transaction counts as one at the server, too; sessions tell theirs when they end.
     """
-    bridges = await asyncio.gather(*(start_bridge(postgresql_url, {}) for _ in range(count)))
+    bridges = await asyncio.gather(*(start_bridge(postgresql_url, {"leaving": 0}) for _ in range(count)))
     posts = (bridges[number % count].post(change(number, 1), **ASYNC) for number in range(300))
     assert {answer.status_code for answer in await asyncio.gather(*posts)} == {202}
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
@@ -135,6 +136,11 @@ async def test_the_next_release_comes_and_goes_under_webhooks(
         await webhooks.goes_on()
         await webhooks.leave(next_release)
         command.send_signal(signal.SIGTERM)  # back again
+
+        async def says_that_it_leaves() -> bool:
+            return await next_release.readyz() == HTTPStatus.SERVICE_UNAVAILABLE
+
+        await until(says_that_it_leaves, "a balancer learns of it, though nothing is under way")
         await asyncio.to_thread(command.wait, 30)
     again = await start_bridge(postgresql_url, {})
     assert f"schema {NEXT} is of a newer version" in (await again.client.get("/readyz")).text.lower()

@@ -20,6 +20,7 @@ from tests.durable.test_replicas import change
 from tests.support import WEBHOOK, WEBHOOK_KEY
 
 DONE = re.compile(r'^ipaas_stamped_transfers_total\{.*status="succeeded"} (\d+)', re.MULTILINE)
+PIDS = re.compile(r'^process_cpu_seconds_total\{pid="(\d+)"\}', re.MULTILINE)
 LONGEST_SECONDS = 20
 Served = Callable[[str], tuple[Bridge, subprocess.Popen[bytes]]]
 
@@ -71,7 +72,13 @@ async def test_any_worker_tells_what_all_have_done(served: Served, postgresql_ur
     async def counted() -> set[str]:
         answers = await on_new_connections(bridge, "GET", "/metrics", *[None] * 6)
         assert all("\nipaas_stamped_running 0.0" in answer.text for answer in answers)
+        pids = {frozenset(PIDS.findall(answer.text)) for answer in answers}
+        assert pids == {frozenset(str(worker.pid) for worker in workers_of(command.pid))}
         return {number for answer in answers for number in DONE.findall(answer.text)}
+
+    async def all_see_the_database() -> bool:
+        answers = await on_new_connections(bridge, "GET", "/metrics", *[None] * 6)
+        return {answer.text.count("\nipaas_stamped_database_up 1.0") for answer in answers} == {1}
 
     async def both_serve() -> bool:
         return bridge.log_text().count("Application startup complete") >= 2
@@ -86,6 +93,7 @@ async def test_any_worker_tells_what_all_have_done(served: Served, postgresql_ur
 
         await until(done, "it is transferred")
     assert await counted() == {"12"}
+    await until(all_see_the_database, "each worker tells of the database")
 
     for worker in workers_of(command.pid):
         worker.kill()
@@ -95,7 +103,7 @@ async def test_any_worker_tells_what_all_have_done(served: Served, postgresql_ur
         return bridge.log_text().count("Application startup complete") >= 3
 
     await until(is_replaced, "a worker that died is replaced")
-    await bridge.wait_ready()
+    await until(all_see_the_database, "the new one, too")
     assert await counted() == {"12"}, "what a dead one has done stays done"
     command.send_signal(signal.SIGTERM)
     await asyncio.to_thread(command.wait, LONGEST_SECONDS)

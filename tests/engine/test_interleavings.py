@@ -248,7 +248,7 @@ class World:
         return next(number for number, new in enumerate(self._news) if new.repeat_key == row.repeat_key)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 @example(  # two changes of one minute: a failing one must not end the one that came later
     [Send(1, patient=False), Send(1, patient=False), *[Answer("away")] * 3],

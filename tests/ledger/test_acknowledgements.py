@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from app.attempt import Failure, StampedAnswer
@@ -53,6 +55,12 @@ async def test_only_what_has_failed_is_acknowledged(ledger: Ledger) -> None:
     assert await ledger.do(acknowledgements.add, "0" * 12, ledger.now, BY) is None
     assert not await ledger.do(acknowledgements.remove, "0" * 12, ledger.now, BY)
     assert await ledger.do(acknowledgements.remove, str(failed.failure_group), ledger.now, BY), "there is no harm"
+
+
+async def test_several_take_note_at_once(ledger: Ledger) -> None:
+    group = str((await ledger.failed(change(customer="1"), REFUSED)).failure_group)
+    noted = (ledger.database.run(acknowledgements.add, group, ledger.now, BY) for _ in range(20))
+    assert None not in await asyncio.gather(*noted)
 
 
 async def test_old_ones_go(ledger: Ledger) -> None:

@@ -478,3 +478,15 @@ async def test_a_lock_that_is_not_given_is_gone(database_url: str, monkeypatch: 
             with pytest.raises(DatabaseBusy, match="lock timeout"):
                 await database.run(touch)
         await database.run(touch)
+
+
+async def test_a_reader_sees_one_moment(database: Database) -> None:
+    loop = asyncio.get_running_loop()
+
+    def twice(session: Session) -> tuple[int, int]:
+        before = count(session)
+        asyncio.run_coroutine_threadsafe(database.run(add), loop).result(10)
+        return before, count(session)
+
+    assert await database.read(twice) == (0, 0)
+    assert await database.read(count) == 1

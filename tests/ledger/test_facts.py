@@ -127,6 +127,8 @@ async def test_who_waits_for_long(database: Database) -> None:
         row(1, NOW - 3000, **waiting),
         row(2, NOW - 100, **waiting),
         row(3, NOW - 50, connection=ELSEWHERE, **waiting),
+        row(4, NOW - DAY, before="{}", **waiting),  # it failed, and is run again
+        row(5, NOW - DAY, before="{}", connection=ELSEWHERE, **waiting),
     )
     assert await database.read(facts.waiting_since, NOW - 1800) == {SCOPE: (NOW - 3000, 2)}
     assert await database.read(facts.waiting_since, NOW - 3600) == {}

@@ -14,6 +14,7 @@ from app.attempt import Failure, StampedAnswer
 from app.error_catalog import Slug, said
 from app.ledger import reports, rows, statistics, status_counts
 from app.ledger.grouping import group_of
+from app.ledger.messages import groups_that_say
 from app.ledger.reports import Filter
 from app.ledger.session import Session
 from app.ledger.stored import Stored, hash_email, new_id
@@ -197,6 +198,10 @@ async def test_words_are_looked_for_in_what_is_not_documented(ledger: Ledger, wo
 
     await ledger.do(enter_alone)
     assert await ledger.database.read(look) == found
+
+
+def test_each_word_is_looked_for_once() -> None:
+    assert str(groups_that_say("Key not KEY key")).count(" LIKE ") == 2
 
 
 async def test_a_tally_counts_each_status(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,15 @@ def test_no_page_is_wider_than_its_window(reader: Visit, places: dict[str, str],
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_sheet_changes_the_shapes_of_another(reader: Visit) -> None:
+    page = reader.go("/monitoring")
+    width = "element => element.getBoundingClientRect().width"
+    bar, slot = page.locator(".plot .bar").last, page.locator(".slots a").last
+    assert bar.evaluate(width) < slot.evaluate(width)
+    cell = "element => getComputedStyle(element).display"
+    assert {each.evaluate(cell) for each in page.locator(".rows td").all()} == {"table-cell"}
+
+
 def test_bars_are_read_and_followed_by_keyboard(reader: Visit) -> None:
     page = reader.go("/monitoring")
     bars = page.get_by_role("list", name="Attempts per hour, UTC").get_by_role("link")

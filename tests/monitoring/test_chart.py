@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.ledger.hours import HOUR
 from app.ledger.tallies import Tally
 from app.monitoring.chart import Chart, Slot, Span, draw
-from app.monitoring.rendering import error_title, slot_name, when
+from app.monitoring.rendering import clocked, error_title, slot_name, when
 from app.times import duration
 
 FIRST = 1_763_942_400  # 2025-11-24 00:00 UTC, a Monday
@@ -157,6 +157,16 @@ def test_good_and_bad_are_told_apart_by_whoever_sees_no_colours(theme: int) -> N
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_clock_in_a_headline_is_a_time_of_that_day() -> None:
+    text = "A <b> since 14:02 UTC, not 2025-11-24 09:30:01 UTC, until 2025-11-25 00:10 UTC"
+    told = clocked(text, FIRST + 15 * HOUR)
+    assert re.findall(r'<time class="clock" datetime="([^"]+)" title="([^"]+)">([^<]+)</time>', told) == [
+        ("2025-11-24T14:02:00.000Z", "2025-11-24 14:02:00 UTC", "14:02 UTC"),
+        ("2025-11-25T00:10:00.000Z", "2025-11-25 00:10:00 UTC", "2025-11-25 00:10 UTC"),
+    ]
+    assert told.startswith("A &lt;b&gt; since <time")
 
 
 def test_times_are_utc_and_unknown_errors_stay_readable() -> None:

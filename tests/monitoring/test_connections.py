@@ -107,7 +107,7 @@ async def test_each_is_tested_on_its_own(stores: Callable[..., Any]) -> None:
         one = text_of((await pages.get("/monitoring/settings?connection=1796")).text)
     assert shown.count("Test connection") == 2
     assert f"One read-only call to {STAMPED_URL} with the keys and the store hash that are set, 1001" in shown
-    assert "STAMPED_API_PUBLIC_KEY not set" in shown
+    assert "STAMPED_ API_ PUBLIC_ KEY not set" in shown
     assert "absent" not in shown
     assert "address, keys and store hash are right" in well
     assert "The test failed" not in well

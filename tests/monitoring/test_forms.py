@@ -138,6 +138,12 @@ async def test_a_filter_that_no_page_sets_runs_nothing(bridge: BridgeFactory, fi
         assert len(pages.wire.requests) == 1
 
 
+@pytest.mark.parametrize("text", ["7" * 200, "customer: " + "a" * 200, "a word " * 100])
+async def test_what_is_too_long_to_be_looked_for_leads_to_no_address(bridge: BridgeFactory, text: str) -> None:
+    async with signed_in(bridge) as pages:
+        assert (await pages.post("/monitoring/transfers", search=text)).status_code == 400
+
+
 async def test_a_form_after_the_session_leads_back_to_the_page(bridge: BridgeFactory) -> None:
     async with signed_in(bridge) as pages:
         path = await failed(pages)
@@ -194,7 +200,17 @@ async def test_what_was_entered_in_a_form_of_another_session_is_there(bridge: Br
         assert "Flows" in (await pages.get("/monitoring/connections")).text
 
 
-@pytest.mark.parametrize("target", ["https://example.com/", "//example.com", "/webhooks/customers", "/logout"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://example.com/",
+        "//example.com",
+        "/webhooks/customers",
+        "/logout",
+        "/monitoring/../logout",
+        "/monitoring/.%2e/logout",
+    ],
+)
 async def test_what_was_entered_goes_to_pages_of_ours_only(bridge: BridgeFactory, target: str) -> None:
     async with open_pages(bridge) as pages:
         answer = await pages.sign_in(next=target, **{"kept.customer_ids": "1"})

@@ -93,7 +93,7 @@ async def test_monitoring_counts_the_last_day(bridge: BridgeFactory) -> None:
     assert "Succeeded 1 Put off 0 Failed 1 Failed, recovered since 0" in found
     assert "Attempts 2 Failed 1" in found
     assert "Needs help" in found
-    assert "HTTP status 401 : The API key you supplied is not valid." in found
+    assert "HTTP status 401 : The API key you supplied is not valid, 2" in found
 
 
 async def test_monitoring_shows_the_wait_that_stamped_asked_for(bridge: BridgeFactory) -> None:
@@ -432,6 +432,14 @@ async def test_a_sync_is_cancelled(bridge: BridgeFactory) -> None:
         assert (await pages.post("/monitoring/syncs/none/cancel")).status_code == 404
 
 
+async def test_a_sync_says_what_it_waits_for(bridge: BridgeFactory) -> None:
+    async with signed_in(bridge) as pages:
+        await pages.webhook()
+        await pages.post("/monitoring/connections/default/pause")
+        answer = await pages.post("/monitoring/syncs", customer_ids="150713")
+        await wait_for(pages, answer.headers["Location"], "Waits, for the connection is paused by hand since")
+
+
 async def test_rejections_are_listed(bridge: BridgeFactory) -> None:
     async with signed_in(bridge) as pages:
         assert "Nothing was rejected in the last 7 days." in await text(pages, "/monitoring/rejections")
@@ -440,6 +448,7 @@ async def test_rejections_are_listed(bridge: BridgeFactory) -> None:
         found = await text(pages, "/monitoring/rejections")
         assert "2 rejected in the last 7 days, by reason and caller." in found
         assert "401 The key is missing or not valid" in found
+        assert found.count("Two keys have to be the same") == 1
         assert "Two keys have to be the same: the Webhook API Key of the subscription in iPaaS.com" in found
         assert (await pages.get("/monitoring/rejections?by=one")).text.count('data-label="Time"') == 2
         for nonsense in ("by=two", "cursor=x", "since=soon"):

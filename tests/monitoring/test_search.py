@@ -38,7 +38,14 @@ GUID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
         ("guid: 3c90", "words", "3c90"),
         ("transfer:" + GUID, "guid", GUID),
         ("@", "words", "@"),
+        (f"https://bridge.example/monitoring/transfers/{GUID}/?back=/a/b#c/d", "guid", GUID),
     ],
 )
 def test_what_is_looked_for(text: str, kind: str, value: str) -> None:
     assert read_search(text) == Search(kind, value)  # type: ignore[arg-type]  # a kind
+
+
+def test_whatever_is_looked_for_is_read_at_once() -> None:
+    """Looked at again from each slash, this would take hours."""
+    text = "a/b?" * 250_000 + " x"
+    assert read_search(text) == Search("words", text)

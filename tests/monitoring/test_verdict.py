@@ -11,7 +11,7 @@ from app.monitoring.verdict import deed_of
 from app.verdict import CODES, KINDS, Cause
 from tests.conftest import BridgeFactory
 from tests.monitoring.support import REFUSED, Pages, person, signed_in, text_of
-from tests.support import VIEWER_KEY, WEBHOOK, FakeClock, Wire, envelope, raising, reply
+from tests.support import IPAAS, VIEWER_KEY, WEBHOOK, FakeClock, Wire, envelope, raising, reply
 
 SAVED = reply(200, {"id": 7})
 
@@ -49,7 +49,7 @@ async def test_keys_are_tested_and_what_failed_is_run_again(bridge: BridgeFactor
         await pages.webhook()
         panel = await shown(pages, clock)
         assert text_of(panel).startswith(
-            "Needs help Stamped.io refuses our keys since 10:00 UTC: 1 transfer failed"
+            "Needs help Stamped.io refuses our keys since 10:00 UTC : 1 transfer failed"
         )
         action, fields = form_in(panel, "Test keys")
         assert "address, keys and store hash are right" in (await pages.post(action, None, **fields)).text
@@ -66,7 +66,7 @@ async def test_a_pause_is_resumed(bridge: BridgeFactory) -> None:
     async with signed_in(bridge, clock=clock) as pages:
         await pages.post("/monitoring/connections/default/pause", reason="Ada moves it")
         panel = await shown(pages, clock)
-        assert "Paused by hand since 10:00 UTC" in panel
+        assert "Paused by hand since 10:00 UTC" in text_of(panel)
         assert "Ada" not in panel
         action, fields = form_in(panel, "Resume")
         await pages.post(action, None, **fields)
@@ -110,3 +110,21 @@ def test_every_cause_has_what_acts_on_it(code: str) -> None:
     if deed is not None:
         assert deed.path.startswith("/monitoring/")
         assert deed.form is (KINDS[code].action not in {"show", "re-run"})
+
+
+async def test_a_token_is_tested_beside_the_keys(bridge: BridgeFactory) -> None:
+    clock = FakeClock()
+    refused = reply(401, {"message": "AUTH-001 expired"})
+    wire = Wire(load=[refused, refused, reply(404, {"message": "NFND-0001"})])
+    async with signed_in(bridge, wire, clock=clock, **IPAAS) as pages:
+        await pages.webhook(customer=...)
+        panel = await shown(pages, clock)
+        assert "iPaaS.com refuses our token" in panel
+        action, fields = form_in(panel, "Test keys")
+        tested = text_of((await pages.post(action, None, **fields)).text)
+        assert "Stamped.io answered" in tested
+        assert "iPaaS.com: the test failed after 0 ms. HTTP status 401 Unauthorized" in tested
+        assert "What to do: Renew IPAAS_API_TOKEN." in tested
+        tested = text_of((await pages.post(action, None, **fields)).text)
+        assert "iPaaS.com answered after 0 ms: address and token are right." in tested
+        assert "refuses our token" not in await shown(pages, clock)

@@ -229,7 +229,7 @@ class World:
         self._kept = self._window.dump()
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.integers(1, 12), st.sampled_from((1.0, 60.0)), deeds)
 @example(2, 60.0, [*use(0, 2, passes(7000)), passes(420), *use(1, 2), passes(420), *use(1, 2)])  # it took long
 @example(2, 1.0, [*use(0, 2, passes(420), Do("die", 0, 1)), passes(420), *use(1, 2)])  # nobody heard what it used

@@ -10,7 +10,7 @@ Consent = Literal["yes", "no", "maybe"] | None
 
 @dataclass
 class Change:
-    """A record in hand; `place` in the order of receipt."""
+    """A record in hand; `place` in the order of receipt, which it keeps where it comes again."""
 
     who: str
     minute: int | None
@@ -26,13 +26,34 @@ class Change:
 
 @dataclass
 class Reference:
-    """What is known of each customer, and what follows from it."""
+    """What is known of each customer, and what follows from it: `changes`, as they came, or came again.
+
+    Where dates are missing the order is no line (4 < none < 3 by receipt, 3 < 4): then it counts which came last.
+    """
 
     changes: list[Change] = field(default_factory=list)
     taken_back: set[str | None] = field(default_factory=set)
+    places: int = 0
 
     def add(self, who: str, minute: int | None, consent: Consent, version: str) -> None:
-        self.changes.append(Change(who, minute, consent, len(self.changes), version))
+        self.places += 1
+        self.changes.append(Change(who, minute, consent, self.places, version))
+
+    def again(self, version: str) -> None:
+        """It is repeated or re-run; if it had been taken back, it comes only now."""
+        (change, *_) = (each for each in self.changes if each.version == version)
+        if version in self.taken_back:
+            self.changes = [each for each in self.changes if each is not change]
+            self.taken_back.remove(version)
+        self.changes.append(change)
+
+    def not_again(self, version: str, *, is_kept: bool) -> None:
+        """Its re-run is taken back: it came when it came first; if it is not kept, it came for that only."""
+        if not is_kept:
+            self.taken_back.add(version)
+        mine = [place for place, each in enumerate(self.changes) if each.version == version]
+        for place in reversed(mine[1:]):
+            del self.changes[place]
 
     def known(self, who: str) -> list[Change]:
         return [each for each in self.changes if each.who == who and each.version not in self.taken_back]

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.engine import dispatcher
+from app.ledger.tables import RERUNNABLE
 from tests.sequences.reference import Consent, Reference
 from tests.sequences.world import TIMEOUT, Customer, World, open_world, record
 from tests.support import FakeClock, make_settings
@@ -119,8 +120,10 @@ class Story:
             case Hook(who, minute, consent, status, patient):
                 here.ipaas.status = status
                 here.ipaas.records[who] = self._record(who, minute, consent, 0, is_sent=False)
+                asked = here.ipaas.asked
                 answer = await here.tell(None, customer=who, promised=not patient)
                 self._note(answer, None)
+                await here.until(lambda: here.ipaas.was_asked_since(asked))  # a pause is shown, and is no rest
                 await here.until(here.at_rest)
                 here.ipaas.status = 200
             case On(what, which) if self._sent:
@@ -201,10 +204,14 @@ class Story:
         return record(minute, consent, customer=who, email=email, version=version)
 
     async def _do(self, what: str, where: str, sends: dict[str, Any] | None) -> None:
-        here = self._here
+        here, reference = self._here, self.reference
         before = await here.show(where)
+        version = _version(before)
         if what == "repeat" and before["trigger"] != "webhook":
             return
+        keeps_its_own = sends is not None or before["status"] == "waiting"  # else one is fetched, and handed out
+        if what != "cancel" and version and before["status"] in RERUNNABLE and keeps_its_own:
+            reference.again(version)
         if what == "repeat":
             await here.tell(sends, guid=before["tracking_guid"], customer=before["customer_id"])
         else:
@@ -212,14 +219,15 @@ class Story:
             if answer.status_code == HTTPStatus.CONFLICT:
                 return
         await here.until(here.at_rest)
-        self._note_cancelled(await here.show(where))
+        after = await here.show(where)
+        if what == "cancel" and version and after["status"] == "failed":  # its re-run only
+            reference.not_again(version, is_kept=version == _version(after))
+        self._note_cancelled(after)
 
     def _note_cancelled(self, shown: dict[str, Any]) -> None:
         """What its record says is taken back, or is not any more."""
-        version = shown["record"]["first_name"] if shown["record"] else None
-        (self.reference.taken_back.add if shown["status"] == "cancelled" else self.reference.taken_back.discard)(
-            version
-        )
+        taken_back = self.reference.taken_back
+        (taken_back.add if shown["status"] == "cancelled" else taken_back.discard)(_version(shown))
 
     async def _by_hand(self, who: str, what: str, minute: int | None, consent: Consent) -> None:
         here = self._here
@@ -274,6 +282,11 @@ class Story:
         return handed
 
 
+def _version(shown: dict[str, Any]) -> str | None:
+    version: str | None = shown["record"]["first_name"] if shown["record"] else None
+    return version
+
+
 def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:
     return any(each["finished_at"] > one["finished_at"] for each in others)
 
@@ -287,6 +300,24 @@ def _after(one: dict[str, Any], others: list[dict[str, Any]]) -> bool:
         Tell("A", None, None, patient=False, mail=0),  # the newest, by its receipt
         Tell("A", 1, "no", patient=False, mail=0),
         Tell("A", 1, "yes", patient=False, mail=0),
+    ]
+)
+@example(
+    [
+        Tell("A", 4, "maybe", patient=True, mail=0),  # fails
+        Tell("A", None, None, patient=False, mail=0),  # newer, by its receipt
+        Hook("A", 3, "no", 200, patient=False),  # newer than that
+        On("repeat", 0),  # newer than that, by its date
+    ]
+)
+@example(
+    [
+        Tell("A", 4, "maybe", patient=True, mail=0),
+        Stamped("down"),
+        Tell("A", None, None, patient=False, mail=0),
+        Tell("A", 3, None, patient=False, mail=0),
+        On("retry", 0),
+        On("cancel", 0),  # what it replaced is wanted again
     ]
 )
 def test_whatever_happens_the_rules_hold(

@@ -69,6 +69,19 @@ async def test_a_cancelled_rerun_is_failed_again_with_its_old_error_and_replaces
         assert (await held(here))[1] is False, "its no is owed all the same"
 
 
+async def test_what_a_cancelled_rerun_replaced_is_wanted_again(world: Worlds) -> None:
+    async with world() as here:
+        failed = (await here.tell(record(4, "maybe"))).json()["instance"]
+        here.stamped.down = True
+        await here.promise(record(None, None))
+        await here.promise(record(3, None))  # newer than the undated one, and older than the first
+        await here.operate("POST", f"{failed}/retry")
+        await here.until(here.at_rest)
+        await here.cancel(failed)
+        await here.up()
+        assert await held(here) == ("T3 None", False)
+
+
 async def test_a_no_is_told_to_whoever_is_linked_anew(world: Worlds) -> None:
     async with world() as here:
         await created(here, 1, "no")

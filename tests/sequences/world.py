@@ -143,6 +143,8 @@ class IpaasStandIn:
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any]] = {}
         self.status = 200
+        self.asked = 0
+        """How often it was, for a record."""
         self.handing_out: Callable[[dict[str, Any]], dict[str, Any]] = lambda record: record
         """Sees each record that is handed out, and may hand out another one."""
 
@@ -151,6 +153,7 @@ class IpaasStandIn:
             return httpx.Response(404, json={"message": "NFND-1: no link"})
         if operation_of(request) == "write_back":
             return httpx.Response(200, json={})
+        self.asked += 1
         if self.status != HTTPStatus.OK:
             code = "AUTH-1" if self.status == HTTPStatus.UNAUTHORIZED else "INTL-1"
             return httpx.Response(self.status, json={"message": f"{code}: away"})
@@ -158,6 +161,10 @@ class IpaasStandIn:
         if record is None:
             return httpx.Response(404, json={"message": "NFND-1"})
         return httpx.Response(200, json=self.handing_out(record))
+
+    async def was_asked_since(self, asked: int) -> bool:
+        """For a record, since it had been that often."""
+        return self.asked > asked
 
 
 def record(

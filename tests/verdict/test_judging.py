@@ -44,7 +44,8 @@ def facts(*rejections: Rejected, told: dict[str, str] | None = None, **fields: A
 
 def failed(number: int, hour: int = 0, reason: str = "Email is not valid.", **fields: Any) -> Counted:
     slug = fields.pop("slug", Slug.CUSTOMER)
-    commonest = Alike(fields.pop("alike", number), slug, f"{CATALOG[slug].sentence} {reason}")
+    said = f"{CATALOG[slug].sentence} {reason}"
+    commonest = Alike(fields.pop("alike", number), slug, said, fields.pop("tag", "keys"))
     return counted(failed=Failed(number, hour, NOW - 5 * HOUR, commonest), **fields)
 
 
@@ -81,17 +82,41 @@ CASES: dict[str, tuple[Facts, str, str, str]] = {
         "webhook-key",
         "iPaaS.com's key is refused: 2 webhooks in 20 h",
     ),
+    "webhook key, perhaps a stranger's": (
+        facts(*refused(2, 401, MIN), counted=counted(last_webhook=NOW - 2 * MIN)),
+        "warn",
+        "webhook-key",
+        "A webhook key was refused: 2 webhooks in 1 min",
+    ),
+    "webhook key, three in a row": (
+        facts(*refused(3, 401, MIN), counted=counted(last_webhook=NOW - 2 * MIN)),
+        "fail",
+        "webhook-key",
+        "iPaaS.com's key is refused: 3 webhooks in 1 min",
+    ),
     "webhook key, others came since": (
         facts(*refused(3, 401, HOUR)),
         "warn",
         "webhook-key",
         "A webhook key was refused: 3 webhooks in 1 h",
     ),
+    "webhook key, and one came since to a store that is gone": (
+        replace(facts(*refused(2, 401, HOUR), counted=counted(last_webhook=None), usual=None), let_in=NOW - MIN),
+        "warn",
+        "webhook-key",
+        "A webhook key was refused: 2 webhooks in 1 h",
+    ),
     "webhooks refused": (
         facts(*refused(8, 422, HOUR), *refused(4, 403, MIN), *refused(5, 413, 3 * HOUR)),
         "warn",
         "webhooks-refused",
         "12 webhooks were refused in 1 h, most with HTTP status 422 Unprocessable Entity",
+    ),
+    "one webhook refused": (
+        facts(*refused(1, 422, HOUR)),
+        "warn",
+        "webhooks-refused",
+        "1 webhook was refused in 1 h, with HTTP status 422 Unprocessable Entity",
     ),
     "keys": (
         facts(counted=counted(refused=Refused(163, NOW - 58 * MIN)), stamped=DENIED, waiting=2),
@@ -165,7 +190,7 @@ CASES: dict[str, tuple[Facts, str, str, str]] = {
         facts(counted=failed(163, alike=140)),
         "warn",
         "failures",
-        "163 of 2,966 failed in 24 h, most of them: Email is not valid",
+        "163 of 2,966 failed in 24 h, 140 of them: Email is not valid",
     ),
     "one failure": (
         facts(counted=failed(1)),
@@ -224,6 +249,23 @@ def test_each_cause_has_a_sentence_of_its_own(case: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("tag", "remedy", "action"),
+    [
+        ("keys", "Mend the cause, then re-run them.", "re-run"),
+        (
+            "data",
+            "Correct the records in iPaaS.com, which then sends them anew; the same data fail again.",
+            "show",
+        ),
+        ("passes", "It passes by itself, as a rule; re-run them then.", "re-run"),
+    ],
+)
+def test_what_helps_is_what_mends_the_commonest_failure(tag: str, remedy: str, action: str) -> None:
+    (cause,) = judge(facts(counted=failed(3, tag=tag))).causes
+    assert (cause.remedy, cause.action) == (remedy, action)
+
+
 def test_there_is_a_case_of_each_code_and_an_action_of_each_kind() -> None:
     assert {code for _, _, code, _ in CASES.values()} == set(CODES)
     assert {kind.action for kind in KINDS.values()} == {*ACTIONS, None}
@@ -272,3 +314,13 @@ ALERTING: list[tuple[Callable[[], Counted], bool]] = [
 def test_a_rate_of_failures_alerts_and_a_few_do_not(made: Callable[[], Counted], *, alerts: bool) -> None:
     (cause,) = judge(facts(counted=made())).causes
     assert cause.alerts is alerts
+
+
+def test_an_alert_has_none_of_the_words_of_stamped() -> None:
+    """They may name somebody, whom nothing here can know for a name."""
+    told = "HTTP status 409 Conflict: JOHN SMITH has it."
+    verdict = judge(facts(counted=failed(3, reason=told, alike=2)))
+    (cause,) = verdict.causes
+    assert "JOHN SMITH" in cause.text
+    assert cause.alert.startswith("3 of 2,966 failed in 24 h, 2 of them: HTTP status 409 Conflict. ")
+    assert verdict.own == "3 of 2,966 failed in 24 h, 2 of them: HTTP status 409 Conflict"

@@ -14,7 +14,9 @@
       bar = document.createElement("div");
       bar.className = "contact";
       bar.setAttribute("role", "alert");
-      bar.textContent = `No contact with the service since ${new Date(heard).toISOString().slice(0, 19).replace("T", " ")}Z. What stands here may be old.`;
+      const since = document.createElement("time"); // times.js writes it for the reader
+      since.dateTime = since.textContent = new Date(heard).toISOString();
+      bar.append("No contact with the service since ", since, ". What stands here may be old.");
       document.body.prepend(bar);
     }
   };

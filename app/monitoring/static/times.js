@@ -50,12 +50,20 @@
     time.removeAttribute("title");
   }
 
+  function clock(at) {
+    const told = exact(at).slice(0, 16), day = exact(new Date()).slice(0, 10);
+    return (told.startsWith(day) ? told.slice(11) : told) + (inUtc ? " UTC" : "");
+  }
+
   function show(times) {
     for (const time of times) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       if (time.classList.contains("ago")) relate(time, at);
-      else if (time.textContent !== exact(at)) time.textContent = exact(at);
+      else {
+        const told = time.classList.contains("clock") ? clock(at) : exact(at);
+        if (time.textContent !== told) time.textContent = told;
+      }
     }
   }
 

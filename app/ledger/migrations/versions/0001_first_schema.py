@@ -196,6 +196,7 @@ def upgrade() -> None:
         sa.Column("tracking_guid", sa.String(), nullable=False),
         sa.Column("repeat_key", sa.String(), nullable=True),
         sa.Column("destination", sa.String(), nullable=True),
+        sa.Column("traceparent", sa.String(), nullable=True),
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("trigger", sa.String(), nullable=False),
         sa.Column("debug", sa.Boolean(), nullable=False),
@@ -238,8 +239,8 @@ def upgrade() -> None:
         "ix_transfers_arrival",
         "transfers",
         ["connection", "trigger", "created_at"],
-        sqlite_where=sa.text("created_at > 0"),
-        postgresql_where=sa.text("created_at > 0"),
+        sqlite_where=sa.text("\"trigger\" != ''"),
+        postgresql_where=sa.text("\"trigger\" != ''"),
     )
     op.create_index(
         "ix_transfers_connection",
