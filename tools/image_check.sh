@@ -44,23 +44,23 @@ if ! buildah images -q "$base" >/dev/null 2>&1; then
   # What python:…-slim has besides Python.
   libraries=ca-certificates,netbase,tzdata,libssl3,libffi8,libsqlite3-0,zlib1g,libbz2-1.0,liblzma5,libreadline8,libncursesw6,libuuid1,libexpat1
   mmdebstrap --quiet --variant=minbase --mode=root --include="$libraries" "$suite" "$work/base.tar" "$sources"
-  mkdir "$work/root"
-  tar -C "$work/root" -xf "$work/base.tar" --exclude='./dev/*'
+  mkdir "$work/tree"
+  tar -C "$work/tree" -xf "$work/base.tar" --exclude='./dev/*'
   (
     cd "$python"
     shopt -s nullglob
     tar -cf - --exclude="lib/python$version/site-packages" --exclude="lib/python$version/test" --exclude=__pycache__ \
       --exclude='*.a' "lib/python$version" lib/libpython3* bin/python*3*
-  ) | tar -C "$work/root/usr/local" -xf -
-  mkdir -p "$work/root/usr/local/lib/python$version/site-packages"
-  ln -sf "python$version" "$work/root/usr/local/bin/python"
-  echo /usr/local/lib >"$work/root/etc/ld.so.conf.d/000-local.conf"
-  chroot "$work/root" ldconfig
-  chroot "$work/root" "python$version" -m ensurepip --default-pip >/dev/null 2>&1
+  ) | tar -C "$work/tree/usr/local" -xf -
+  mkdir -p "$work/tree/usr/local/lib/python$version/site-packages"
+  ln -sf "python$version" "$work/tree/usr/local/bin/python"
+  echo /usr/local/lib >"$work/tree/etc/ld.so.conf.d/000-local.conf"
+  chroot "$work/tree" ldconfig
+  chroot "$work/tree" "python$version" -m ensurepip --default-pip >/dev/null 2>&1
   certificates=/etc/ssl/certs/ca-certificates.crt # this machine's may have one more
-  cp "$certificates" "$work/root$certificates"
+  cp "$certificates" "$work/tree$certificates"
   made=$(buildah from scratch)
-  buildah add -q "$made" "$work/root" / >/dev/null
+  buildah add -q "$made" "$work/tree" / >/dev/null
   buildah config --env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env "PIP_CERT=$certificates" \
     --env "SSL_CERT_FILE=$certificates" --cmd python3 "$made"
   buildah commit -q "$made" "$base" >/dev/null
